@@ -1,0 +1,67 @@
+/* The TUN edge: super-packets in and out of a TUN with IFF_VNET_HDR, one fd per queue. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <convoy/base/drop.h>
+#include <convoy/packet/packet.h>
+
+/* What TUNSETOFFLOAD was asked for and granted (linux/if_tun.h). Per device, not per queue. */
+struct cv_tun_offloads {
+	bool tso; /* TUN_F_CSUM | TSO4 | TSO6 */
+	bool uso; /* TUN_F_USO4 | USO6, Linux 6.2 */
+};
+
+/* One queue of a TUN. */
+struct cv_tun {
+	int fd;
+	char name[IFNAMSIZ];
+	struct cv_tun_offloads granted;
+	/* Statistics, written by the owning thread only. */
+	uint64_t read_calls, read_supers, read_bytes;
+	uint64_t write_calls, write_pkts, write_bytes;
+	/* Test seam: write and read as the kernel's; NULL means writev(2) and readv(2). */
+	ssize_t (*writev)(int fd, const struct iovec *iov, int iovs);
+	ssize_t (*readv)(int fd, const struct iovec *iov, int iovs);
+};
+
+/**
+ * cv_tun_open() - make a TUN by name (may hold "%d") with n queues
+ * @wanted:	offloads to ask for; what the kernel refuses is left out of tuns[].granted
+ * @ret_tuns:	tuns[n], all queues of one device, O_NONBLOCK | O_CLOEXEC
+ *
+ * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE when n > 1. The device goes away with its
+ * last fd. An existing device of this name is not taken over.
+ *
+ * Return: 0 or -errno. Errors: -EBUSY the name is taken by a running device; -EPERM no
+ * CAP_NET_ADMIN; -ENOENT no /dev/net/tun; -EINVAL not a legal name.
+ */
+int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struct cv_tun *ret_tuns);
+void cv_tun_close(struct cv_tun *tun);
+
+/* Change the offloads of the device later on (TUNSETOFFLOAD); updates tun->granted. */
+int cv_tun_set_offloads(struct cv_tun *tun, struct cv_tun_offloads wanted);
+
+/**
+ * cv_tun_read() - read super-packets into the caller's memory, one behind the other
+ * @mem, @size:	where; reading stops when less than CV_VNET_SIZE + CV_IP_MAX bytes are left
+ * @enough:	bytes after which reading stops as well
+ * @supers:	supers[max]; data points into mem
+ * @drops:	reads that are too short to hold anything are counted here (VNET_HEADER)
+ *
+ * Return: number read; fewer than max and less than `enough` bytes: the queue is empty, or
+ * 0 with *ret_empty unset never happens. -errno: -EBADFD when the device was deleted; any other.
+ */
+int cv_tun_read(struct cv_tun *tun, uint8_t *mem, size_t size, size_t enough,
+		struct cv_super *supers, size_t max, struct cv_drops *drops, bool *ret_empty);
+
+/**
+ * cv_tun_write() - write one super-packet; gather->iov[0] is its vnet header
+ *
+ * Return: 0 or -errno (-EINVAL: the kernel refuses this GSO shape; -EIO: the link is down;
+ * -EAGAIN; -EBADFD: deleted). Nothing is counted but calls: what follows is the caller's to do.
+ */
+int cv_tun_write(struct cv_tun *tun, const struct cv_gather *gather);
