@@ -34,8 +34,8 @@ struct cv_source {
 };
 
 enum {
-	CV_ADDR_TEXT_MAX = 46,               /* INET6_ADDRSTRLEN */
-	CV_PREFIX_TEXT_MAX = 46 + 4,         /* "/128" */
+	CV_ADDR_TEXT_MAX = 46,                  /* INET6_ADDRSTRLEN */
+	CV_PREFIX_TEXT_MAX = 46 + 4,            /* "/128" */
 	CV_ENDPOINT_TEXT_MAX = 46 + 2 + 17 + 6, /* "[", "]", "%scope", ":port" */
 };
 

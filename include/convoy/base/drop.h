@@ -9,59 +9,57 @@
  * passed on is counted exactly once under one of these; in = out + sum of drops is a law that
  * the tests check. The text name is the statistic's name and never changes once released.
  */
-#define CV_DROP_REASONS(X)                                                                         \
-	/* outbound: tun -> udp */                                                                 \
+#define CV_DROP_REASONS(X)                                                                        \
+	/* outbound: tun -> udp */                                                                \
 	X(VNET_HEADER, "vnet_header", "TUN read with a vnet header that does not fit its packet") \
-	X(NOT_IP, "not_ip", "TUN read that is neither IPv4 nor IPv6, or is cut short")             \
-	X(NO_PEER, "no_peer", "destination is in no peer's AllowedIPs")                            \
-	X(NO_ENDPOINT, "no_endpoint", "peer has no endpoint yet")                                  \
-	X(TOO_BIG, "too_big", "packet is larger than the tunnel's MTU")                            \
-	X(STAGE_FULL, "stage_full", "no session yet and more packets waiting than may wait")       \
-	X(STAGE_PURGED, "stage_purged", "no session came up before the handshake was given up")    \
-	X(NONCE_LIMIT, "nonce_limit", "session has used all its message numbers")                  \
-	X(SEND_REFUSED, "send_refused", "the kernel refused to send the datagram")                 \
-	X(SEND_NOBUFS, "send_nobufs", "the kernel had no buffer for the datagram")                 \
-	/* inbound: udp -> tun */                                                                  \
-	X(MALFORMED, "malformed", "datagram is no WireGuard message (type or length)")             \
-	X(RECV_TRUNCATED, "recv_truncated", "datagram was larger than the receive buffer")         \
-	X(UNKNOWN_INDEX, "unknown_index", "data message for a session we do not have")             \
-	X(KEY_EXPIRED, "key_expired", "data message under a session past its time or count")       \
-	X(AUTH_FAILED, "auth_failed", "data message whose tag does not verify")                    \
-	X(REPLAY, "replay", "counter already seen or behind the window (RFC 6479)")                \
-	X(INNER_NOT_IP, "inner_not_ip", "authentic message without a whole IP packet inside")      \
-	X(SOURCE_NOT_ALLOWED, "source_not_allowed", "inner source is not in this peer's AllowedIPs") \
-	X(ECN_INVALID, "ecn_invalid", "outer CE on a packet that does not speak ECN (RFC 6040)")   \
-	X(TUN_WRITE, "tun_write", "the kernel refused the packet at the TUN")                      \
-	/* handshakes */                                                                           \
-	X(HANDSHAKE_QUEUE, "handshake_queue", "handshake queue was full")                          \
-	X(HANDSHAKE_MAC, "handshake_mac", "handshake message with a wrong mac1")                   \
-	X(HANDSHAKE_COOKIE, "handshake_cookie", "under load: mac2 missing or stale, cookie sent")  \
-	X(HANDSHAKE_RATE, "handshake_rate", "under load: source above its handshake rate")         \
-	X(HANDSHAKE_INVALID, "handshake_invalid", "handshake message that does not decrypt")       \
-	X(HANDSHAKE_PEER, "handshake_peer", "handshake from a key that is no peer")                \
-	X(HANDSHAKE_REPLAY, "handshake_replay", "initiation with an old timestamp")                \
-	X(HANDSHAKE_FLOOD, "handshake_flood", "initiation too soon after the last of this peer")   \
-	X(HANDSHAKE_INDEX, "handshake_index", "response or cookie that answers nothing we sent")   \
+	X(NOT_IP, "not_ip", "TUN read that is neither IPv4 nor IPv6, or is cut short")            \
+	X(NO_PEER, "no_peer", "destination is in no peer's AllowedIPs")                           \
+	X(NO_ENDPOINT, "no_endpoint", "peer has no endpoint yet")                                 \
+	X(STAGE_FULL, "stage_full", "no session yet and more packets waiting than may wait")      \
+	X(STAGE_PURGED, "stage_purged", "no session came up before the handshake was given up")   \
+	X(NONCE_LIMIT, "nonce_limit", "session has used all its message numbers")                 \
+	X(SEND_REFUSED, "send_refused", "the kernel refused to send the datagram")                \
+	X(SEND_NOBUFS, "send_nobufs", "the kernel had no buffer for the datagram")                \
+	/* inbound: udp -> tun */                                                                 \
+	X(MALFORMED, "malformed", "datagram is no WireGuard message (type or length)")            \
+	X(RECV_TRUNCATED, "recv_truncated", "datagram was larger than the receive buffer")        \
+	X(UNKNOWN_INDEX, "unknown_index", "data message for a session we do not have")            \
+	X(KEY_EXPIRED, "key_expired", "data message under a session past its time or count")      \
+	X(AUTH_FAILED, "auth_failed", "data message whose tag does not verify")                   \
+	X(REPLAY, "replay", "counter already seen or behind the window (RFC 6479)")               \
+	X(INNER_NOT_IP, "inner_not_ip", "authentic message without a whole IP packet inside")     \
+	X(SOURCE_NOT_ALLOWED, "source_not_allowed",                                               \
+	  "inner source is not in this peer's AllowedIPs")                                        \
+	X(ECN_INVALID, "ecn_invalid", "outer CE on a packet that does not speak ECN (RFC 6040)")  \
+	X(TUN_WRITE, "tun_write", "the kernel refused the packet at the TUN")                     \
+	/* handshakes */                                                                          \
+	X(HANDSHAKE_QUEUE, "handshake_queue", "handshake queue was full")                         \
+	X(HANDSHAKE_MAC, "handshake_mac", "handshake message with a wrong mac1")                  \
+	X(HANDSHAKE_COOKIE, "handshake_cookie", "under load: mac2 missing or stale, cookie sent") \
+	X(HANDSHAKE_RATE, "handshake_rate", "under load: source above its handshake rate")        \
+	X(HANDSHAKE_INVALID, "handshake_invalid", "handshake message that does not decrypt")      \
+	X(HANDSHAKE_PEER, "handshake_peer", "handshake from a key that is no peer")               \
+	X(HANDSHAKE_REPLAY, "handshake_replay", "initiation with an old timestamp")               \
+	X(HANDSHAKE_FLOOD, "handshake_flood", "initiation too soon after the last of this peer")  \
+	X(HANDSHAKE_INDEX, "handshake_index", "response or cookie that answers nothing we sent")  \
 	X(HANDSHAKE_SEND, "handshake_send", "the kernel refused to send a handshake message")
 
 enum cv_drop {
 #define X(name, text, sentence) CV_DROP_##name,
 	CV_DROP_REASONS(X)
 #undef X
-	CV_DROP_COUNT,
+		CV_DROP_COUNT,
 };
 
-/* Drops by reason. One writer (its thread); others read with relaxed atomics. */
+/* Drops by reason. One thread owns it; others ask that thread. */
 struct cv_drops {
 	uint64_t count[CV_DROP_COUNT];
 };
 
-/* Count n packets. Only the owning thread of `drops` may call this. */
+/* Count n packets. */
 static inline void cv_drops_add(struct cv_drops *drops, enum cv_drop reason, uint64_t n)
 {
-	__atomic_store_n(&drops->count[reason],
-			 __atomic_load_n(&drops->count[reason], __ATOMIC_RELAXED) + n,
-			 __ATOMIC_RELAXED);
+	drops->count[reason] += n;
 }
 
 /* The statistic's name, "replay". */

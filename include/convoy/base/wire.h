@@ -28,19 +28,19 @@ typedef struct {
 	uint8_t b[8];
 } cv_le64;
 
-#define CV_WIRE_INT(name, bits, to_host)                                                           \
-	static inline uint##bits##_t name##_get(name w)                                            \
-	{                                                                                          \
-		uint##bits##_t v;                                                                  \
-		memcpy(&v, w.b, sizeof(v));                                                        \
-		return to_host(v);                                                                 \
-	}                                                                                          \
-	static inline name name##_of(uint##bits##_t v)                                             \
-	{                                                                                          \
-		name w;                                                                            \
-		v = to_host(v);                                                                    \
-		memcpy(w.b, &v, sizeof(v));                                                        \
-		return w;                                                                          \
+#define CV_WIRE_INT(name, bits, to_host)                \
+	static inline uint##bits##_t name##_get(name w) \
+	{                                               \
+		uint##bits##_t v;                       \
+		memcpy(&v, w.b, sizeof(v));             \
+		return to_host(v);                      \
+	}                                               \
+	static inline name name##_of(uint##bits##_t v)  \
+	{                                               \
+		name w;                                 \
+		v = to_host(v);                         \
+		memcpy(w.b, &v, sizeof(v));             \
+		return w;                               \
 	}
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
