@@ -81,12 +81,12 @@ enum {
 
 /* What a packet says of itself, every length checked against the bytes that are there. */
 struct cv_ip {
-	uint8_t family;    /* AF_INET or AF_INET6 */
-	uint8_t protocol;  /* IPPROTO_* of what follows the IP header (v6: only the first one) */
-	uint8_t tos;       /* TOS or traffic class */
-	bool fragment;     /* v4 with MF or an offset: has no transport header to rely on */
-	uint16_t l4;       /* offset of the transport header: 20..60 or 40 */
-	uint32_t len;      /* bytes of the IP packet by its own length field */
+	uint8_t family;   /* AF_INET or AF_INET6 */
+	uint8_t protocol; /* IPPROTO_* of what follows the IP header (v6: only the first one) */
+	uint8_t tos;      /* TOS or traffic class */
+	bool fragment;    /* v4 with MF or an offset: has no transport header to rely on */
+	uint16_t l4;      /* offset of the transport header: 20..60 or 40 */
+	uint32_t len;     /* bytes of the IP packet by its own length field */
 	struct cv_addr src;
 	struct cv_addr dst;
 };
