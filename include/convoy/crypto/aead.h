@@ -1,4 +1,4 @@
-/* AEAD in bursts: ChaCha20-Poly1305 (RFC 8439) over arrays of jobs, by interchangeable providers. */
+/* AEAD in bursts: ChaCha20-Poly1305 (RFC 8439) over arrays of jobs, by exchangeable providers. */
 #pragma once
 
 #include <stdbool.h>
