@@ -1,4 +1,4 @@
-/* The event loop of one thread: readiness of file descriptors, one deadline, wake-ups from others. */
+/* The event loop of a thread: readiness of file descriptors, a deadline, wake-ups from others. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,10 +23,11 @@ struct cv_loop;
  */
 struct cv_watch {
 	int fd;
-	/* revents: POLLIN, POLLOUT, POLLERR, POLLHUP as in poll(2). Return: true for "more". */
+	/* revents: POLLIN, POLLOUT, POLLERR, POLLHUP as in poll(2). Return: true for "more", to be
+	 * called with these revents again, joined with what is new. */
 	bool (*ready)(struct cv_watch *watch, uint32_t revents);
 	void *owner;
-	/* The loop's own from here on. */
+	/* The loop's own from here on; zero before the first cv_loop_add(). */
 	struct cv_watch *next;
 	uint32_t pending;
 	uint32_t state;
@@ -44,15 +45,25 @@ struct cv_watch {
  * no error: the loop is epoll then.
  */
 int cv_loop_new(enum cv_loop_kind kind, struct cv_loop **ret_loop);
+/* Takes NULL. Any thread may do it once nobody uses the loop. Remove the watches first where their
+ * fds must be let go of at once: a ring dies in the background. */
 void cv_loop_free(struct cv_loop *loop);
 
 /* "io_uring" or "epoll". */
 const char *cv_loop_name(const struct cv_loop *loop);
+/* Why CV_LOOP_AUTO became epoll ("io_uring refused: Operation not permitted"), NULL if it did
+ * not. Lives as long as the loop. */
+const char *cv_loop_why(const struct cv_loop *loop);
 
-/* Watch for readable (always) and errors. Already readable counts as readiness. */
+/*
+ * Watch for readable (always) and errors. Already readable counts as readiness. One watch an fd;
+ * remove it before closing the fd. Errors: -EBADF not an open fd; -ENOMEM.
+ */
 int cv_loop_add(struct cv_loop *loop, struct cv_watch *watch);
 /* Ask for one POLLOUT notification; asking again before it came is free. */
 int cv_loop_want_write(struct cv_loop *loop, struct cv_watch *watch);
+/* Call the watch in the next turn as if it were readable: for work that was put off. */
+void cv_loop_again(struct cv_loop *loop, struct cv_watch *watch);
 /* Stop watching; `ready` is not called any more once this returns. Removing twice is harmless. */
 void cv_loop_remove(struct cv_loop *loop, struct cv_watch *watch);
 

@@ -1,0 +1,58 @@
+/* The clock. */
+#include <time.h>
+
+#include <convoy/loop/loop.h>
+
+#include "internal.h"
+
+static int64_t read_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * CV_NS_PER_S + ts.tv_nsec;
+}
+
+int64_t cv_clock_wall(void)
+{
+	return read_ns(CLOCK_REALTIME);
+}
+
+#ifndef CV_TEST_CLOCK
+
+cv_time cv_clock_now(void)
+{
+	return read_ns(CLOCK_BOOTTIME);
+}
+
+#else
+
+/*
+ * CONVOY_TEST_CLOCK=N: from the start of the process on, N seconds pass in one. The start is
+ * common to all threads, so it is taken before main().
+ */
+#include <stdlib.h>
+
+static cv_time start;
+static int64_t speed = 1;
+
+__attribute__((constructor)) static void clock_init(void)
+{
+	const char *text = getenv("CONVOY_TEST_CLOCK");
+
+	start = read_ns(CLOCK_BOOTTIME);
+	if (text && atoi(text) > 0)
+		speed = atoi(text);
+}
+
+cv_time cv_clock_now(void)
+{
+	return start + (read_ns(CLOCK_BOOTTIME) - start) * speed;
+}
+
+cv_time cv_clock_boot(cv_time time)
+{
+	return start + (time - start + speed - 1) / speed;
+}
+
+#endif
