@@ -1,0 +1,174 @@
+/* The configuration of one tunnel as one plain struct, and its text form: wg-quick's file format.
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <convoy/base/addr.h>
+#include <convoy/config/error.h>
+#include <convoy/crypto/key.h>
+
+enum {
+	CV_CONFIG_FILE_MAX = 128 << 20, /* bytes; 2^20 peers of two lines each fit */
+	CV_CONFIG_LINE_MAX = 256 << 10, /* bytes without the line's end */
+	CV_CONFIG_PEERS_MAX = 1 << 20,
+	CV_CONFIG_WORKERS_MAX = 256, /* queues of a TUN: MAX_TAP_QUEUES of <linux/if_tap.h> */
+	CV_CONFIG_MTU_MIN = 68,      /* RFC 791, section 3.2 */
+	CV_CONFIG_MTU_MAX = 65456,   /* 65507 - 32 of one datagram, in whole 16-byte blocks */
+	CV_CONFIG_AEAD_NAME_MAX = 32,
+	CV_CONFIG_HOST_MAX = 255 + IFNAMSIZ, /* a host name, or an address and "%interface" */
+	CV_CONFIG_PATH_MAX = 64,             /* a candidate of cv_config_path_candidates() */
+};
+
+/* Where the routes of AllowedIPs go. */
+enum cv_config_table {
+	CV_CONFIG_TABLE_AUTO,   /* main; a default route by rule and fwmark, as wg-quick does */
+	CV_CONFIG_TABLE_OFF,    /* no routes */
+	CV_CONFIG_TABLE_NUMBER, /* table_number */
+};
+
+enum cv_config_loop {
+	CV_CONFIG_LOOP_AUTO,
+	CV_CONFIG_LOOP_IO_URING,
+	CV_CONFIG_LOOP_EPOLL,
+};
+
+enum cv_config_log {
+	CV_CONFIG_LOG_ERROR,
+	CV_CONFIG_LOG_WARNING,
+	CV_CONFIG_LOG_INFO,
+	CV_CONFIG_LOG_DEBUG,
+};
+
+enum cv_config_hook_kind {
+	CV_CONFIG_PRE_UP,
+	CV_CONFIG_POST_UP,
+	CV_CONFIG_PRE_DOWN,
+	CV_CONFIG_POST_DOWN,
+	CV_CONFIG_HOOK_KINDS,
+};
+
+/* A shell command of the file, verbatim ("%i" not yet replaced), and the line it stands on. */
+struct cv_config_hook {
+	char *command;
+	uint32_t line;
+};
+
+struct cv_config_hooks {
+	struct cv_config_hook *list; /* hook[n] in the order of the file */
+	size_t n;
+};
+
+/* Offloads that may be used where the kernel grants them. All true unless the file says so. */
+struct cv_config_offload {
+	bool tun_tso; /* TCP super-packets on the TUN */
+	bool tun_uso; /* UDP super-packets on the TUN */
+	bool udp_gso; /* UDP_SEGMENT */
+	bool udp_gro; /* UDP_GRO */
+};
+
+struct cv_config_peer {
+	struct cv_key public_key;
+	struct cv_key psk; /* zero when !has_psk */
+	bool has_psk;
+
+	/*
+	 * Where the peer is at first. Numeric: all of `endpoint`. A name to be resolved later
+	 * (also an address with a %interface): host[] and endpoint.port; endpoint.addr is none.
+	 */
+	bool has_endpoint;
+	bool endpoint_is_name;
+	struct cv_endpoint endpoint;
+	char *host; /* NULL unless endpoint_is_name */
+
+	uint16_t persistent_keepalive_s; /* 0: off */
+	struct cv_prefix *allowed_ips;   /* prefix[n_allowed_ips], host bits zero */
+	size_t n_allowed_ips;
+	char *friendly_name; /* of "# friendly_name = X", or NULL */
+	uint32_t line;       /* of its [Peer] */
+};
+
+struct cv_config {
+	char name[IFNAMSIZ]; /* the interface; the caller sets it, the file does not know it */
+
+	/* As wg(8) has them. */
+	struct cv_key private_key;
+	bool has_private_key; /* true for every file that parsed without error */
+	uint16_t listen_port; /* 0: any */
+	bool has_fwmark;      /* false: none, or given as 0 or off */
+	uint32_t fwmark;
+
+	/* As wg-quick(8) has them. */
+	struct cv_prefix *addresses; /* prefix[n_addresses], host bits kept */
+	size_t n_addresses;
+	struct cv_addr *dns; /* addr[n_dns] */
+	size_t n_dns;
+	char **dns_search; /* domain[n_dns_search] */
+	size_t n_dns_search;
+	uint32_t mtu; /* of the TUN; 0: automatic */
+	enum cv_config_table table;
+	uint32_t table_number; /* with CV_CONFIG_TABLE_NUMBER */
+	struct cv_config_hooks hooks[CV_CONFIG_HOOK_KINDS];
+	bool save_config;
+
+	/* Our own. */
+	uint32_t workers; /* 0: automatic */
+	enum cv_config_loop loop;
+	struct cv_config_offload offload;
+	char aead[CV_CONFIG_AEAD_NAME_MAX]; /* provider's name; "": the best one */
+	enum cv_config_log log_level;
+
+	struct cv_config_peer *peers; /* peer[n_peers] in the order of the file */
+	size_t n_peers;
+};
+
+/* What an empty file means: everything automatic, every offload on, level info, no key. */
+void cv_config_init(struct cv_config *ret_config);
+/* Free all that the config owns and wipe it, keys first. Once initialised, any number of times. */
+void cv_config_free(struct cv_config *config);
+
+/**
+ * cv_config_parse() - read a config file
+ * @text:	its bytes, any bytes; not written to, not kept
+ * @ret_errors:	all errors and warnings in the order of the lines; also on success (warnings).
+ *		Always set; free with cv_config_errors_free()
+ *
+ * Linear in len but for the sorting that finds duplicates. ret_config->name is left empty. The
+ * caller wipes `text`, which holds keys. cv_crypto_init() was called.
+ *
+ * Return: 0; -EINVAL when ret_errors holds an error; -ENOMEM.
+ * Source: wg(8), "CONFIGURATION FILE FORMAT"; wg-quick(8), "CONFIGURATION"; convoy.conf(5).
+ */
+int cv_config_parse(const char *text, size_t len, struct cv_config *ret_config,
+		    struct cv_config_errors *ret_errors);
+
+/**
+ * cv_config_print() - write a config as a file that cv_config_parse() and wg-quick both read
+ * @size:	of ret_text; 0 to learn the length
+ *
+ * Our own keys are written as "# convoy:" comments. The text holds the keys: wipe it.
+ *
+ * Return: bytes of the whole text without its end, as snprintf(3); it was cut when >= size.
+ */
+size_t cv_config_print(const struct cv_config *config, char *ret_text, size_t size);
+
+/**
+ * cv_config_name_from_path() - the interface that a config file describes
+ *
+ * The last part of the path must be a name of 1 to 15 of [a-zA-Z0-9_=+.-] and ".conf".
+ *
+ * Return: 0, or -EINVAL and nothing is written.
+ */
+int cv_config_name_from_path(const char *path, char ret_name[IFNAMSIZ]);
+
+/**
+ * cv_config_path_candidates() - where the file of a bare interface name may be
+ * @ret_paths:	/etc/convoy/NAME.conf, then /etc/wireguard/NAME.conf: the first that exists is it
+ *
+ * Return: 0, or -EINVAL when the text is no bare name but a path: it has a slash, or ends
+ * in .conf.
+ */
+int cv_config_path_candidates(const char *name, char ret_paths[2][CV_CONFIG_PATH_MAX]);
