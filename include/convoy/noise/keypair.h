@@ -11,7 +11,7 @@
 
 /* White paper, section 6.1; the reject limit is the kernel's (messages.h), which leaves room for
  * a whole replay window below 2^64. */
-#define CV_REKEY_AFTER_MESSAGES	 (UINT64_C(1) << 60)
+#define CV_REKEY_AFTER_MESSAGES  (UINT64_C(1) << 60)
 #define CV_REJECT_AFTER_MESSAGES (UINT64_MAX - CV_REPLAY_WINDOW - 1)
 enum {
 	CV_REKEY_AFTER_TIME_S = 120,
