@@ -15,12 +15,17 @@ struct cv_tun_offloads {
 	bool uso; /* TUN_F_USO4 | USO6, Linux 6.2 */
 };
 
+enum {
+	CV_TUN_QUEUES_MAX = 256, /* MAX_TAP_QUEUES of drivers/net/tun.c */
+};
+
 /* One queue of a TUN. */
 struct cv_tun {
 	int fd;
 	char name[IFNAMSIZ];
 	struct cv_tun_offloads granted;
-	/* Statistics, written by the owning thread only. */
+	/* Statistics, written by the owning thread only; others read with relaxed atomics. Calls
+	 * are all calls; the rest is what went through. */
 	uint64_t read_calls, read_supers, read_bytes;
 	uint64_t write_calls, write_pkts, write_bytes;
 	/* Test seam: write and read as the kernel's; NULL means writev(2) and readv(2). */
@@ -31,29 +36,40 @@ struct cv_tun {
 /**
  * cv_tun_open() - make a TUN by name (may hold "%d") with n queues
  * @wanted:	offloads to ask for; what the kernel refuses is left out of tuns[].granted
+ * @n:		1..CV_TUN_QUEUES_MAX
  * @ret_tuns:	tuns[n], all queues of one device, O_NONBLOCK | O_CLOEXEC
  *
  * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE when n > 1. The device goes away with its
- * last fd. An existing device of this name is not taken over.
+ * last fd. An existing device of this name is not taken over (IFF_TUN_EXCL). TSO and USO are
+ * granted or refused apart; USO is refused before Linux 6.2.
  *
- * Return: 0 or -errno. Errors: -EBUSY the name is taken by a running device; -EPERM no
- * CAP_NET_ADMIN; -ENOENT no /dev/net/tun; -EINVAL not a legal name.
+ * Return: 0 or -errno. Errors: -EBUSY an interface of this name exists, TUN or not; -EPERM no
+ * CAP_NET_ADMIN in this network namespace; -ENOENT no /dev/net/tun; -ENODEV, -ENXIO nothing behind
+ * it; -EACCES its mode keeps us out; -EINVAL not a legal name (the kernel's rules: 1..15 bytes
+ * without '/', ':' and blanks, not "." or "..", "%" only in "%d") or number of queues.
  */
 int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struct cv_tun *ret_tuns);
+/* Close one queue. Closing twice is harmless. */
 void cv_tun_close(struct cv_tun *tun);
 
-/* Change the offloads of the device later on (TUNSETOFFLOAD); updates tun->granted. */
+/* Change the offloads of the device later on (TUNSETOFFLOAD); updates tun->granted, of this queue
+ * only. Return: 0 or -errno (-EBADFD: the device was deleted). */
 int cv_tun_set_offloads(struct cv_tun *tun, struct cv_tun_offloads wanted);
 
 /**
  * cv_tun_read() - read super-packets into the caller's memory, one behind the other
  * @mem, @size:	where; reading stops when less than CV_VNET_SIZE + CV_IP_MAX bytes are left
- * @enough:	bytes after which reading stops as well
- * @supers:	supers[max]; data points into mem
+ * @enough:	IP bytes after which reading stops as well
+ * @supers:	supers[max]; data points into mem, aligned to 64 bytes; len is at least 1
  * @drops:	reads that are too short to hold anything are counted here (VNET_HEADER)
+ * @ret_empty:	true when the queue was seen empty (EAGAIN): wait for readiness. False when
+ *		something else ended the reading (max, enough, size): more may be waiting.
  *
- * Return: number read; fewer than max and less than `enough` bytes: the queue is empty, or
- * 0 with *ret_empty unset never happens. -errno: -EBADFD when the device was deleted; any other.
+ * Nothing is looked at: vnet header and packet are as the kernel gave them.
+ *
+ * Return: number read, 0..max; or -errno when the very first read failed: -EBADFD the device was
+ * deleted, or any other of read(2) but EAGAIN and EINTR. A later failure ends the reading and
+ * comes back with the next call.
  */
 int cv_tun_read(struct cv_tun *tun, uint8_t *mem, size_t size, size_t enough,
 		struct cv_super *supers, size_t max, struct cv_drops *drops, bool *ret_empty);
@@ -61,7 +77,8 @@ int cv_tun_read(struct cv_tun *tun, uint8_t *mem, size_t size, size_t enough,
 /**
  * cv_tun_write() - write one super-packet; gather->iov[0] is its vnet header
  *
- * Return: 0 or -errno (-EINVAL: the kernel refuses this GSO shape; -EIO: the link is down;
- * -EAGAIN; -EBADFD: deleted). Nothing is counted but calls: what follows is the caller's to do.
+ * Return: 0 or -errno (-EINVAL: the kernel refuses this GSO shape, or there is no IP packet behind
+ * the header; -EIO: the link is down; -EAGAIN; -EBADFD: deleted). Then nothing is counted but the
+ * call: what follows is the caller's to do.
  */
 int cv_tun_write(struct cv_tun *tun, const struct cv_gather *gather);
