@@ -1,4 +1,4 @@
-/* The index table: from the 32-bit receiver index of a message to the peer and keypair it is for. */
+/* The index table: from the 32-bit receiver index of a message to its peer and keypair. */
 #pragma once
 
 #include <stdint.h>

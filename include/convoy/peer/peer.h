@@ -2,7 +2,9 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <urcu/rculist.h>
@@ -14,6 +16,7 @@
 #include <convoy/noise/keypair.h>
 #include <convoy/peer/deadlines.h>
 #include <convoy/peer/index.h>
+#include <convoy/peer/routes.h>
 #include <convoy/peer/stage.h>
 #include <convoy/peer/timers.h>
 
@@ -24,69 +27,106 @@ enum {
 	CV_WISH_PLAN = 1 << 2,      /* a timer was armed that lies before timers.planned */
 };
 
+/*
+ * Four groups, each from a cache line of its own: what every burst reads and hardly anybody writes;
+ * the endpoint with its lock, written by every burst sent; what bursts count and re-arm; and what
+ * the control thread keeps to itself. timers ends in control's own fields, which are seldom used.
+ */
 struct cv_peer {
 	/* Read by workers on the packet path. */
-	struct cv_keypair *current;   /* cv_rcu_publish / cv_rcu_read; control writes */
-	cv_time last_initiation;      /* atomic: when a handshake message last went out */
-	struct cv_timers timers;
-
-	pthread_spinlock_t endpoint_lock; /* guards the four below */
-	bool has_endpoint;
-	struct cv_endpoint remote;
-	struct cv_source local;
-	cv_time plain_until;          /* no UDP_SEGMENT to this endpoint before then */
-
+	alignas(64) struct cv_keypair *current; /* cv_rcu_publish / cv_rcu_read; control writes */
+	cv_time last_initiation;                /* atomic: when a handshake message last went out */
+	uint32_t wishes;                        /* atomic CV_WISH_* bits, 0: not queued */
+	struct cds_wfs_node wish_node;
 	struct cv_stage stage;
 
+	alignas(64) pthread_spinlock_t endpoint_lock; /* guards the four below */
+	bool has_endpoint;
+	cv_time plain_until; /* no UDP_SEGMENT to this endpoint before then */
+	struct cv_endpoint remote;
+	struct cv_source local;
+
 	/* Atomic counters, UDP payload bytes of data, keepalives and handshakes (not cookies). */
-	uint64_t tx_bytes, rx_bytes;
-	int64_t last_handshake_wall;  /* atomic, ns since the epoch, 0: never */
+	alignas(64) uint64_t tx_bytes;
+	uint64_t rx_bytes;
+	struct cv_timers timers;
 
-	uint32_t wishes;              /* atomic CV_WISH_* bits, 0: not queued */
-	struct cds_wfs_node wish_node;
-
-	/* Control thread only. */
+	/* Control thread only, but for last_handshake_wall. */
+	alignas(64) int64_t last_handshake_wall; /* atomic, ns since the epoch, 0: never */
 	uint8_t public_key[32];
-	struct cv_handshake *handshake; /* locked memory */
+	struct cv_handshake *handshake; /* locked memory; all zero at first */
 	struct cv_index_entry *handshake_entry;
 	struct cv_keypair *next, *previous;
 	struct cv_deadline deadline;
-	struct cds_list_head all;     /* in cv_peers */
-	struct cv_peer *key_next;     /* chain of the key table */
-	bool removed;
+	struct cv_route_list routes;
+	struct cds_list_head all; /* in cv_peers; is_wishing: in its list of those who leave */
+	struct cv_peer *key_next; /* chain of the key table */
+	bool removed;             /* by cv_peers_remove(); then these two tell who frees it */
+	bool is_wishing;
+	bool is_released;
 };
 
-/* All peers of a device, by public key. Control thread only. */
+/* Whether a handshake message went out within REKEY_TIMEOUT: another must wait. Any thread. */
+static inline bool cv_peer_initiated_lately(const struct cv_peer *peer, cv_time now)
+{
+	cv_time last = __atomic_load_n(&peer->last_initiation, __ATOMIC_RELAXED);
+
+	return last && now - last < CV_REKEY_TIMEOUT_S * CV_NS_PER_S;
+}
+
+/* All peers of a device, by public key, and the locked memory of their handshakes. Control thread
+ * only. */
 struct cv_peers;
 
+/* The key table hashes with SipHash under hash_key, so that chosen keys do not collide. Return:
+ * NULL when there is no memory. */
 struct cv_peers *cv_peers_new(const uint8_t hash_key[16]);
+/* Every peer was removed and released. Of the queue of wishes nobody may take any more: released
+ * peers that still stand in it are freed here. */
 void cv_peers_free(struct cv_peers *peers);
-/* Make a peer with all timers off and no endpoint. The key table hashes with SipHash under
- * hash_key, so that chosen keys do not collide. Return: 0, -EEXIST, -ENOMEM. */
+/* Make a peer with all timers off and no endpoint, its handshake all zero: cv_handshake_init() is
+ * the caller's. Return: 0, -EEXIST, -ENOMEM. */
 int cv_peers_add(struct cv_peers *peers, const uint8_t public_key[32], struct cv_peer **ret_peer);
 struct cv_peer *cv_peers_find(const struct cv_peers *peers, const uint8_t public_key[32]);
-/* Unlink; the caller unpublishes it elsewhere and releases it after a grace period. */
+/* Unlink; its wishes are heard no more. The caller unpublishes it elsewhere and releases it after a
+ * grace period. */
 void cv_peers_remove(struct cv_peers *peers, struct cv_peer *peer);
 size_t cv_peers_count(const struct cv_peers *peers);
-struct cds_list_head *cv_peers_all(struct cv_peers *peers);
-/* Free what cv_peers_add() made (handshake wiped). Keypairs and entries must be gone. */
+/* The peer behind this one in order of addition, the first for NULL; NULL when there is none.
+ * (liburcu's own loops cast const away, which clang's -Wcast-qual does not let pass.) */
+struct cv_peer *cv_peers_next(const struct cv_peers *peers, const struct cv_peer *peer);
+/* Whether the handshakes' memory could be locked. */
+bool cv_peers_is_locked(const struct cv_peers *peers);
+/**
+ * cv_peer_release() - free what cv_peers_add() made, the handshake wiped
+ * @peer:	removed, a grace period ago; its keypairs, entries, routes and staged packets are
+ * gone
+ *
+ * A peer that still stands in the queue of wishes is freed by the cv_wishes_take() that meets it,
+ * or by cv_peers_free().
+ * The signature is that of a graveyard's release.
+ */
 void cv_peer_release(void *peer);
 
 /* The queue of peers with wishes, many writers, control empties it. */
 struct cv_wishes {
 	struct cds_wfs_stack stack;
+	struct cds_wfs_node *taken; /* control only: taken from the stack in one go, to be served */
 };
 
 void cv_wishes_init(struct cv_wishes *wishes);
-/* Any thread. Return: true when control must be woken (the first wish in an empty queue). */
+/* Any thread, under RCU. Return: true when control must be woken (the first wish in an empty
+ * queue). */
 bool cv_wishes_add(struct cv_wishes *wishes, struct cv_peer *peer, uint32_t bits);
-/* Take one peer and its bits; NULL when nobody wishes anything. Control thread. */
+/* Take one peer and its bits; NULL when nobody wishes anything. Never a removed one. Control
+ * thread: once woken, it takes until NULL. */
 struct cv_peer *cv_wishes_take(struct cv_wishes *wishes, uint32_t *ret_bits);
 
 /* Where to send to. Return: false when there is no endpoint yet. Any thread. */
 bool cv_peer_endpoint(struct cv_peer *peer, cv_time now, struct cv_endpoint *ret_remote,
 		      struct cv_source *ret_local, bool *ret_plain);
-/* The peer was authentically heard at `remote`, on our `local`: roam. Any thread. */
+/* The peer was authentically heard at `remote`, on our `local`: roam. Costs a comparison when both
+ * are what they were. Any thread. */
 void cv_peer_roam(struct cv_peer *peer, const struct cv_endpoint *remote,
 		  const struct cv_source *local);
 /* Set by the user: drops the cached local address. Control thread. */

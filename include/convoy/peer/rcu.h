@@ -10,7 +10,7 @@
  * are plain release stores and acquire loads, so that the thread sanitizer can follow them.
  */
 #define cv_rcu_publish(slot, ptr) __atomic_store_n((slot), (ptr), __ATOMIC_RELEASE)
-#define cv_rcu_read(slot)	  __atomic_load_n((slot), __ATOMIC_ACQUIRE)
+#define cv_rcu_read(slot)         __atomic_load_n((slot), __ATOMIC_ACQUIRE)
 
 /* Every thread that reads calls these once at its start and end. */
 void cv_rcu_register(void);
@@ -32,11 +32,13 @@ struct cv_graveyard {
  * cv_graveyard_add() - free `what` by `release` once no worker can still see it
  *
  * Takes: what, already unpublished. When no memory is left to remember it, waits and frees here.
+ * All zero is an empty graveyard. release() adds nothing to the graveyard.
  */
 void cv_graveyard_add(struct cv_graveyard *graveyard, void *what, void (*release)(void *what));
 
 /* Wait for all readers, then free everything added so far. Blocks for one loop turn of the slowest
- * worker at most; costs nothing when there is nothing to free. */
+ * worker at most; costs nothing when there is nothing to free. The caller may be registered and
+ * online itself. */
 void cv_graveyard_bury(struct cv_graveyard *graveyard);
 /* Bury what is left and free the graveyard's own memory. */
 void cv_graveyard_done(struct cv_graveyard *graveyard);

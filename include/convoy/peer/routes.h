@@ -9,16 +9,24 @@
 
 struct cv_peer;
 struct cv_routes;
+struct cv_route;
 
-/* Control thread. Memory removed by a change is given to the graveyard. */
+/* The prefixes of one peer, in order of insertion; embedded in it. All zero is an empty one. */
+struct cv_route_list {
+	struct cv_route *first, *last;
+};
+
+/* Control thread. Memory removed by a change is given to the graveyard. Return: NULL when there is
+ * no memory. */
 struct cv_routes *cv_routes_new(struct cv_graveyard *graveyard);
-/* No reader may be left. */
+/* No reader may be left. Does not touch the peers, which may be gone; their lists are dead. */
 void cv_routes_free(struct cv_routes *routes);
 
 /**
  * cv_routes_insert() - give a prefix to a peer
  *
- * Host bits are masked. A prefix belongs to exactly one peer: inserting it again moves it.
+ * Host bits are masked. A prefix belongs to exactly one peer: inserting it again moves it, and puts
+ * it behind the others of its peer (as the kernel does, also when the peer stays the same).
  * Readers see the table before or after, never between.
  *
  * Return: 0 or -ENOMEM (nothing changed).
@@ -28,12 +36,12 @@ int cv_routes_insert(struct cv_routes *routes, const struct cv_prefix *prefix,
 		     struct cv_peer *peer);
 /* Remove one prefix if this peer has it (true), or all prefixes of a peer. */
 bool cv_routes_remove(struct cv_routes *routes, const struct cv_prefix *prefix,
-		      const struct cv_peer *peer);
-void cv_routes_remove_peer(struct cv_routes *routes, const struct cv_peer *peer);
+		      struct cv_peer *peer);
+void cv_routes_remove_peer(struct cv_routes *routes, struct cv_peer *peer);
 
 /* Owner of the longest prefix that contains addr, or NULL. Any thread, under RCU. */
 struct cv_peer *cv_routes_lookup(const struct cv_routes *routes, const struct cv_addr *addr);
 
-/* Visit the prefixes of one peer in order of insertion. Control thread. */
+/* Visit the prefixes of one peer in order of insertion; visit() changes nothing. Control thread. */
 void cv_routes_each(const struct cv_routes *routes, const struct cv_peer *peer,
 		    void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg);

@@ -9,9 +9,10 @@
 #include <convoy/base/drop.h>
 
 enum {
-	CV_STAGE_MAX_PKTS = 128,   /* a peer; kernel MAX_STAGED_PACKETS */
+	CV_STAGE_MAX_PKTS = 128, /* a peer; kernel MAX_STAGED_PACKETS */
 	CV_STAGE_BLOCK_SIZE = 2048,
-	CV_STAGE_POOL_BLOCKS = 2048, /* a device: 4 MiB at most, touched only when used. Not tuned. */
+	CV_STAGE_POOL_BLOCKS =
+		2048, /* a device: 4 MiB at most, touched only when used. Not tuned. */
 };
 
 /* All blocks of a device, on one free list under one lock. */
@@ -56,5 +57,5 @@ void cv_stage_push(struct cv_stage *stage, struct cv_stage_pool *pool, const uin
 int cv_stage_pop(struct cv_stage *stage, struct cv_stage_pool *pool, uint8_t *out, uint32_t size);
 
 /* Drop everything, counted under `reason`; takes the lock itself. Return: packets dropped. */
-unsigned cv_stage_purge(struct cv_stage *stage, struct cv_stage_pool *pool,
-			struct cv_drops *drops, enum cv_drop reason);
+unsigned cv_stage_purge(struct cv_stage *stage, struct cv_stage_pool *pool, struct cv_drops *drops,
+			enum cv_drop reason);

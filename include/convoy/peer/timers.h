@@ -1,4 +1,4 @@
-/* The timers of one peer as data: events arm and cancel deadlines, the control thread fires them. */
+/* The timers of one peer as data: events arm and cancel deadlines, control fires them. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,38 +25,40 @@ enum {
  */
 struct cv_timers {
 	/* Armed and cancelled by any thread, fired by control. Atomic. */
-	cv_time new_handshake;   /* data went out and nothing came back */
-	cv_time keepalive;       /* data came in and nothing went out */
+	cv_time new_handshake; /* data went out and nothing came back */
+	cv_time keepalive;     /* data came in and nothing went out */
 	cv_time persistent;
-	bool keepalive_again;    /* more data came in while `keepalive` was pending */
-	uint32_t persistent_s;   /* interval, 0: off */
-	cv_time jitter;          /* of new_handshake, 0..333 ms, drawn anew when it fires */
-	cv_time planned;         /* when control will look at this peer */
+	bool keepalive_again;  /* more data came in while `keepalive` was pending */
+	uint32_t persistent_s; /* interval, 0: off */
+	cv_time jitter;        /* of new_handshake, 0..333 ms, drawn anew by cv_timers_fire() */
+	cv_time planned;       /* when control will look at this peer */
 
 	/* Control thread only. */
 	cv_time retransmit;
 	cv_time zero_keys;
-	unsigned attempts;       /* initiations sent again without an answer */
+	unsigned attempts; /* initiations sent again without an answer */
 };
 
 /* What firing asks the control thread to do. */
 enum {
-	CV_TIMER_INITIATE = 1 << 0,       /* send an initiation, new chain: attempts = 0 */
-	CV_TIMER_RETRY = 1 << 1,          /* send an initiation, is_retry */
-	CV_TIMER_CLEAR_SOURCE = 1 << 2,   /* forget the cached local address */
-	CV_TIMER_GIVE_UP = 1 << 3,        /* purge staged packets */
-	CV_TIMER_KEEPALIVE = 1 << 4,      /* send a keepalive */
-	CV_TIMER_ZERO_KEYS = 1 << 5,      /* wipe handshake and all keypairs */
+	CV_TIMER_INITIATE = 1 << 0,     /* send an initiation, a new chain (attempts is 0) */
+	CV_TIMER_RETRY = 1 << 1,        /* send an initiation, is_retry */
+	CV_TIMER_CLEAR_SOURCE = 1 << 2, /* forget the cached local address */
+	CV_TIMER_GIVE_UP = 1 << 3,      /* purge staged packets */
+	CV_TIMER_KEEPALIVE = 1 << 4,    /* send a keepalive */
+	CV_TIMER_ZERO_KEYS = 1 << 5,    /* wipe handshake and all keypairs */
 };
 
 void cv_timers_init(struct cv_timers *timers);
-/* Stop everything (interface down, peer removed). Keeps persistent_s. */
+/* Stop everything (interface down, peer removed). Keeps persistent_s: cv_timers_set_persistent()
+ * with it arms it again. */
 void cv_timers_stop(struct cv_timers *timers);
 
 /*
- * Events, any thread. Each returns true when a deadline was armed that control does not know of
+ * Events, any thread. They return true when a deadline was armed that control does not know of
  * yet: tell it (it calls cv_timers_plan() then). Kernel: wg_timers_data_sent() and its sisters.
  * A non-empty data message sent is data_sent and any_sent; a keepalive or handshake is any_sent.
+ * Something authentic received is any_received; when it is non-empty data, data_received as well.
  */
 bool cv_timers_data_sent(struct cv_timers *timers, cv_time now);
 bool cv_timers_data_received(struct cv_timers *timers, cv_time now);
@@ -64,14 +66,19 @@ void cv_timers_any_sent(struct cv_timers *timers, cv_time now);
 void cv_timers_any_received(struct cv_timers *timers, cv_time now);
 
 /*
- * Events, control thread. jitter is random, 0..CV_REKEY_TIMEOUT_JITTER_MS in ns.
+ * Events, control thread; call cv_timers_plan() after them. jitter is random,
+ * 0..CV_REKEY_TIMEOUT_JITTER_MS in ns.
+ * restart_attempts: traffic or a user asks for a handshake (what is no CV_TIMER_RETRY), whether or
+ * not an initiation may be sent already: the count of attempts begins anew.
  * initiation_sent: arms retransmit, also when sending failed.
  * handshake_complete: response consumed, or first data under the next keypair.
  */
+void cv_timers_restart_attempts(struct cv_timers *timers);
 void cv_timers_initiation_sent(struct cv_timers *timers, cv_time now, cv_time jitter);
 void cv_timers_handshake_complete(struct cv_timers *timers);
 void cv_timers_session_derived(struct cv_timers *timers, cv_time now);
-/* 0 switches off. Turning it on does not send: the caller does that, at once. */
+/* 0 switches off. Turning it on does not send: the caller does that, at once. Setting what is set
+ * and pending already changes nothing. */
 void cv_timers_set_persistent(struct cv_timers *timers, uint32_t seconds, cv_time now);
 
 /* When control must look next: publishes `planned` and returns it. Control thread. */
