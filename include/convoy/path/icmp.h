@@ -26,6 +26,8 @@ size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_ad
 
 /**
  * cv_icmp_too_big() - packet too big / fragmentation needed, carrying `mtu`; otherwise as above
+ *
+ * But an IPv6 packet to a multicast address is answered (RFC 4443 section 2.4 e.3).
  */
 size_t cv_icmp_too_big(const uint8_t *packet, size_t len, const struct cv_addr *from, uint32_t mtu,
 		       uint8_t out[CV_ICMP_MAX]);

@@ -25,8 +25,8 @@ void cv_merge_reset(struct cv_merge *merge, struct cv_merge_offloads offloads);
 
 /**
  * cv_merge_add() - join a packet to its flow's super, or begin a new one
- * @pkt:	authentic, its inner source allowed, pkt->len trimmed to the IP length; borrowed until
- *		the next reset. At most CV_BATCH_MAX between two resets.
+ * @pkt:	authentic, its inner source allowed, trimmed to the IP length; borrowed until the
+ *		next reset. At most CV_BATCH_MAX between two resets.
  * @ip:		what cv_ip_parse() said of it
  *
  * Order inside a flow is kept: a packet that may not join ends its flow's super. A packet joins

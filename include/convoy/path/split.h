@@ -5,24 +5,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <convoy/packet/csum.h>
 #include <convoy/packet/ip.h>
 #include <convoy/packet/packet.h>
+
+enum {
+	/* VIRTIO_NET_HDR_GSO_UDP_L4, linux/virtio_net.h since 6.2; older headers lack it. */
+	CV_VNET_GSO_UDP_L4 = 5,
+};
 
 /* A super being cut. The caller keeps the super's memory until the last segment is out. */
 struct cv_split {
 	const uint8_t *data;
 	struct cv_ip ip;
-	uint32_t header;   /* bytes of IP and transport header, copied before each piece */
-	uint32_t l4;       /* offset of the transport header */
-	uint32_t size;     /* payload bytes of each segment but the last */
-	uint32_t done;     /* payload bytes cut so far */
-	uint32_t payload;  /* payload bytes in all */
-	uint32_t segs;     /* segments in all */
-	uint32_t next;     /* number of the next segment */
-	uint8_t gso;       /* VIRTIO_NET_HDR_GSO_* without the ECN bit */
-	bool needs_csum;   /* a single packet whose checksum the kernel left to us */
-	uint32_t csum_start, csum_offset; /* of that one */
-	uint64_t payload_csum; /* the module's own */
+	uint32_t header;     /* bytes of IP and transport header, copied before each piece */
+	uint32_t l4;         /* offset of the transport header */
+	uint32_t size;       /* payload bytes of each segment but the last, the longest of all */
+	uint32_t done;       /* payload bytes cut so far */
+	uint32_t payload;    /* payload bytes in all */
+	uint32_t segs;       /* segments in all */
+	uint32_t next;       /* number of the next segment */
+	uint8_t gso;         /* VIRTIO_NET_HDR_GSO_* without the ECN bit */
+	bool needs_csum;     /* a single packet whose checksum the kernel left to us */
+	uint16_t csum_start; /* of that one */
+	uint16_t csum_offset;
+	cv_csum pseudo; /* sum of the pseudo header of all segments but the last */
+	cv_csum pseudo_last;
 };
 
 /**
@@ -30,6 +38,10 @@ struct cv_split {
  * @super:	as read from the TUN: gso_type NONE, TCPV4, TCPV6, UDP_L4, each with or without
  *		the ECN bit. hdr_len is not trusted (Linux gives skb_headlen); the header length is
  *		recomputed from the packet.
+ *
+ * A packet without GSO may have bytes behind its IP length: they are not part of it and left out.
+ * A super may not. IPv6 extension headers before the transport header of a super are followed
+ * (hop-by-hop, destination options, a routing header that is used up).
  *
  * Return: 0; -EINVAL when vnet header and packet do not fit each other (unknown gso_type,
  * gso_size 0, no or a wrong transport header, a fragment, lengths beyond the bytes, NEEDS_CSUM

@@ -1,0 +1,393 @@
+/*
+ * outbound: tun -> split -> seal -> train -> udp.
+ *
+ * How it works. A load is what one TUN read brought: one super of many segments, or many small
+ * packets. All segments of a super share a destination, so it is routed once, before it is cut.
+ * The supers are then grouped by peer, keeping their order, because a peer's datagrams must lie
+ * together to become a train. For each group endpoint, keypair and a range of nonces are taken
+ * once; segments are cut straight to their final place in the arena, sealed as one burst over all
+ * groups, and described as trains. What has no session goes to the peer's stage.
+ *
+ * The work can stop between any two segments when arena, batch or trains are full; a load is
+ * finished by calling again after a send.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "stages.h"
+
+/* ICMP answers a second, and at once. As little as will tell a program what is wrong; not tuned. */
+enum {
+	ICMP_PER_S = 100,
+	ICMP_BURST = 20,
+};
+
+void cv_path_wish_handshake(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	if (!cv_peer_initiated_lately(peer, now))
+		cv_path_wish(path, peer, CV_WISH_HANDSHAKE);
+}
+
+static void answer_unreachable(struct cv_path *path, const struct cv_split *split, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+	const struct cv_addr *own =
+		split->ip.family == AF_INET ? &path->plane->own4 : &path->plane->own6;
+	struct cv_icmp_answer *answer = &out->icmp[out->icmp_n];
+	cv_time since = now - out->icmp_refilled;
+
+	if (since >= CV_NS_PER_S / ICMP_PER_S) {
+		cv_time gained = since / (CV_NS_PER_S / ICMP_PER_S);
+
+		out->icmp_tokens = gained + out->icmp_tokens > ICMP_BURST
+					   ? ICMP_BURST
+					   : out->icmp_tokens + (unsigned)gained;
+		out->icmp_refilled = now;
+	}
+	if (out->icmp_n == CV_PATH_ICMP_MAX || !out->icmp_tokens)
+		return;
+	answer->len = (uint16_t)cv_icmp_unreachable(
+		split->data, split->ip.len, own->family ? own : &split->ip.dst, answer->data);
+	if (answer->len) {
+		out->icmp_n++;
+		out->icmp_tokens--;
+		path->counts.icmp_sent++;
+	}
+}
+
+/* Stable grouping: peers in order of first appearance, each one's supers in their order. */
+static void group_by_peer(struct cv_outbound *out)
+{
+	bool placed[CV_PATH_SUPERS_MAX] = { false };
+	size_t m = 0;
+
+	for (size_t i = 0; i < out->n; i++) {
+		if (placed[i])
+			continue;
+		for (size_t j = i; j < out->n; j++) {
+			if (out->peers[j] != out->peers[i])
+				continue;
+			placed[j] = true;
+			out->order[m++] = (uint8_t)j;
+		}
+	}
+}
+
+void cv_path_load(struct cv_path *path, const struct cv_super *supers, size_t n, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+
+	out->n = out->next = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct cv_split *split = &out->splits[out->n];
+		int r = cv_split_begin(split, &supers[i]);
+
+		if (r < 0) {
+			cv_drops_add(&path->drops,
+				     r == -EPROTO ? CV_DROP_NOT_IP : CV_DROP_VNET_HEADER, 1);
+			continue;
+		}
+		path->counts.out_supers++;
+		out->peers[out->n] = cv_routes_lookup(path->plane->routes, &split->ip.dst);
+		if (!out->peers[out->n]) {
+			cv_drops_add(&path->drops, CV_DROP_NO_PEER, split->segs);
+			answer_unreachable(path, split, now);
+			continue;
+		}
+		out->n++;
+	}
+	group_by_peer(out);
+}
+
+/* How many of a super's segments there is room for. Trains are counted as if each segment needed
+ * its own, which is right for the worst case and far from binding in the usual one. */
+static uint32_t room_for(const struct cv_outbound *out, const struct cv_split *split,
+			 size_t arena_used, size_t pkts)
+{
+	uint32_t segs = split->segs - split->next;
+	size_t arena =
+		(CV_PATH_ARENA_SIZE - arena_used) / cv_seal_room(split->header + split->size);
+	size_t batch = CV_BATCH_MAX - out->jobs_n - pkts;
+	size_t trains = CV_PATH_TRAINS_MAX - out->trains_n - pkts;
+
+	if (out->trains_n + pkts > CV_PATH_TRAINS_MAX)
+		trains = 0;
+	if (segs > arena)
+		segs = (uint32_t)arena;
+	if (segs > batch)
+		segs = (uint32_t)batch;
+	return segs > trains ? (uint32_t)trains : segs;
+}
+
+/* Cut up to n segments of the group that begins at out->next into the arena, under the nonces
+ * from first on. */
+static void cut(struct cv_path *path, const struct cv_destination *to,
+		const struct cv_keypair *keypair, uint64_t first, uint32_t n)
+{
+	struct cv_outbound *out = path->out;
+	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint64_t bytes = 0, tx_bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct cv_split *split = &out->splits[out->order[out->next]];
+		uint8_t *datagram = out->arena + out->used;
+		uint32_t len = cv_split_next(split, datagram + CV_HEADROOM);
+		uint32_t size = cv_seal_add(out, keypair, first + i, datagram, len, mtu);
+
+		cv_train_add(out, to, datagram, size, cv_ecn_encapsulate(split->ip.tos));
+		out->used += size;
+		bytes += len;
+		tx_bytes += size;
+		if (split->next == split->segs)
+			out->next++;
+	}
+	path->counts.out_pkts += n;
+	path->counts.out_bytes += bytes;
+	__atomic_fetch_add(&to->peer->tx_bytes, tx_bytes, __ATOMIC_RELAXED);
+}
+
+/* The session grew old, or will run out of numbers: ask for the next one, keep using this one.
+ * Source: white paper, section 6.2. */
+static void keep_fresh(struct cv_path *path, struct cv_peer *peer, const struct cv_keypair *keypair,
+		       uint64_t counter, cv_time now)
+{
+	if ((keypair->initiator && now - keypair->birth >= CV_REKEY_AFTER_TIME_S * CV_NS_PER_S) ||
+	    counter > CV_REKEY_AFTER_MESSAGES)
+		cv_path_wish_handshake(path, peer, now);
+}
+
+static void tell_sent(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	if (cv_timers_data_sent(&peer->timers, now))
+		cv_path_wish(path, peer, CV_WISH_PLAN);
+	cv_timers_any_sent(&peer->timers, now);
+}
+
+/* Put the rest of the super at out->next on its peer's stage, unless a session came up meanwhile.
+ * Return: false when it did. The segment is built in the free part of the arena. */
+static bool stage(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+	struct cv_split *split = &out->splits[out->order[out->next]];
+	const struct cv_keypair *keypair;
+	uint8_t *scratch = out->arena + out->used;
+	uint32_t len, n = 0;
+
+	cv_stage_lock(&peer->stage);
+	keypair = cv_rcu_read(&peer->current);
+	if (keypair && cv_keypair_can_send(keypair, now)) {
+		cv_stage_unlock(&peer->stage);
+		return false;
+	}
+	while ((len = cv_split_next(split, scratch))) {
+		cv_stage_push(&peer->stage, path->plane->pool, scratch, len, &path->drops);
+		n++;
+	}
+	cv_stage_unlock(&peer->stage);
+	path->counts.staged_pkts += n;
+	out->next++;
+	cv_path_wish_handshake(path, peer, now);
+	return true;
+}
+
+/* Where this peer is. A peer that was never heard of and has no Endpoint cannot be sent to. */
+static bool find_destination(struct cv_peer *peer, cv_time now, struct cv_destination *ret_to)
+{
+	ret_to->peer = peer;
+	return cv_peer_endpoint(peer, now, &ret_to->remote, &ret_to->local, &ret_to->plain);
+}
+
+/* End of the group that begins at out->next. */
+static size_t group_end(const struct cv_outbound *out)
+{
+	size_t end = out->next + 1;
+
+	while (end < out->n && out->peers[out->order[end]] == out->peers[out->order[out->next]])
+		end++;
+	return end;
+}
+
+/* Segments of the group [out->next, end) that fit, in order. */
+static uint32_t group_room(const struct cv_outbound *out, size_t end)
+{
+	size_t used = out->used;
+	uint32_t total = 0;
+
+	for (size_t k = out->next; k < end; k++) {
+		const struct cv_split *split = &out->splits[out->order[k]];
+		uint32_t left = split->segs - split->next;
+		uint32_t fit = room_for(out, split, used, total);
+
+		total += fit;
+		used += (size_t)fit * cv_seal_room(split->header + split->size);
+		if (fit < left)
+			break;
+	}
+	return total;
+}
+
+/* Cut as much of the group [out->next, end) as there is room for. false: none at all. */
+static bool outbound_group(struct cv_path *path, size_t end, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+	struct cv_peer *peer = out->peers[out->order[out->next]];
+	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_destination to;
+	uint64_t first;
+	uint32_t n = group_room(out, end);
+
+	if (!n)
+		return false;
+	if (!find_destination(peer, now, &to)) {
+		for (; out->next < end; out->next++) {
+			const struct cv_split *split = &out->splits[out->order[out->next]];
+
+			cv_drops_add(&path->drops, CV_DROP_NO_ENDPOINT, split->segs - split->next);
+		}
+		return true;
+	}
+	if (!keypair || cv_keypair_take(keypair, n, now, &first) < 0) {
+		stage(path, peer, now);
+		return true;
+	}
+	cut(path, &to, keypair, first, n);
+	tell_sent(path, peer, now);
+	keep_fresh(path, peer, keypair, first + n, now);
+	return true;
+}
+
+bool cv_path_outbound(struct cv_path *path, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+	bool room = true;
+
+	while (room && out->next < out->n)
+		room = outbound_group(path, group_end(out), now);
+	cv_seal_burst(path);
+	return room;
+}
+
+/* Room for one packet of any size. */
+static bool has_room(const struct cv_outbound *out)
+{
+	return CV_PATH_ARENA_SIZE - out->used >= cv_seal_room(CV_IP_MAX) &&
+	       out->jobs_n < CV_BATCH_MAX && out->trains_n < CV_PATH_TRAINS_MAX;
+}
+
+/* Seal a packet that lies at the end of the arena, its len bytes behind the headroom. */
+static void seal_one(struct cv_path *path, const struct cv_destination *to,
+		     const struct cv_keypair *keypair, uint64_t counter, uint32_t len)
+{
+	struct cv_outbound *out = path->out;
+	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint8_t *datagram = out->arena + out->used;
+	uint8_t tos = len ? cv_ecn_encapsulate(cv_ip_tos(datagram + CV_HEADROOM)) : 0;
+	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu);
+
+	cv_train_add(out, to, datagram, size, tos);
+	out->used += size;
+	__atomic_fetch_add(&to->peer->tx_bytes, size, __ATOMIC_RELAXED);
+}
+
+/* Take staged packets one by one under the lock; a packet for which the session has no number left
+ * would be lost, so the number is taken first. */
+static bool unstage_all(struct cv_path *path, const struct cv_destination *to,
+			struct cv_keypair *keypair, cv_time now)
+{
+	struct cv_outbound *out = path->out;
+	uint64_t counter;
+
+	while (to->peer->stage.pkts) {
+		int len;
+
+		if (!has_room(out))
+			return false;
+		if (cv_keypair_take(keypair, 1, now, &counter) < 0)
+			return true;
+		len = cv_stage_pop(&to->peer->stage, path->plane->pool,
+				   out->arena + out->used + CV_HEADROOM, CV_IP_MAX);
+		seal_one(path, to, keypair, counter, (uint32_t)len);
+		path->counts.unstaged_pkts++;
+		path->counts.out_pkts++;
+		path->counts.out_bytes += (uint32_t)len;
+	}
+	return true;
+}
+
+bool cv_path_unstage(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_destination to;
+	size_t jobs = path->out->jobs_n;
+	bool all;
+
+	if (!keypair || !find_destination(peer, now, &to))
+		return true;
+	cv_stage_lock(&peer->stage);
+	all = unstage_all(path, &to, keypair, now);
+	cv_stage_unlock(&peer->stage);
+	if (path->out->jobs_n > jobs)
+		tell_sent(path, peer, now);
+	cv_seal_burst(path);
+	return all;
+}
+
+bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_destination to;
+	uint64_t counter;
+
+	if (!keypair || !find_destination(peer, now, &to) || !has_room(path->out) ||
+	    cv_keypair_take(keypair, 1, now, &counter) < 0)
+		return false;
+	seal_one(path, &to, keypair, counter, 0);
+	cv_seal_burst(path);
+	path->counts.out_keepalives++;
+	cv_timers_any_sent(&peer->timers, now);
+	keep_fresh(path, peer, keypair, counter, now);
+	return true;
+}
+
+size_t cv_path_trains(struct cv_path *path, struct cv_train **ret_trains)
+{
+	*ret_trains = path->out->trains;
+	return path->out->trains_n;
+}
+
+void cv_path_sent(struct cv_path *path, size_t n, cv_time now)
+{
+	/* How long an endpoint gets plain datagrams before UDP_SEGMENT is tried again. A path that
+	 * refuses it costs one failed call per minute then. Not tuned. */
+	enum { PLAIN_S = 60 };
+	struct cv_outbound *out = path->out;
+
+	for (size_t i = 0; i < n; i++) {
+		struct cv_peer *peer = out->trains[i].owner;
+
+		if (!peer)
+			continue;
+		if (out->trains[i].source_refused)
+			cv_peer_clear_source(peer);
+		if (out->trains[i].gso_refused)
+			cv_peer_set_plain(peer, now + PLAIN_S * CV_NS_PER_S);
+	}
+	out->trains_n -= n;
+	if (!out->trains_n) {
+		out->used = 0;
+		return;
+	}
+	memmove(out->trains, out->trains + n, out->trains_n * sizeof(out->trains[0]));
+	for (size_t i = 0; i < out->trains_n; i++)
+		out->trains[i].owner = NULL;
+}
+
+size_t cv_path_icmp(struct cv_path *path, const struct cv_icmp_answer **ret_answers)
+{
+	size_t n = path->out->icmp_n;
+
+	*ret_answers = path->out->icmp;
+	path->out->icmp_n = 0;
+	return n;
+}
