@@ -1,0 +1,52 @@
+/* The running tunnel: a control thread's half (handshakes, timers, links) and N data workers. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <convoy/base/time.h>
+#include <convoy/config/config.h>
+#include <convoy/loop/loop.h>
+
+struct cv_device;
+
+enum { CV_CAPABILITIES_TEXT_MAX = 256 };
+
+/**
+ * cv_device_new() - make the interface, set it up, start the workers
+ * @config:	borrowed for the call
+ * @loop:	the calling thread's loop; the device adds its watches to it
+ *
+ * The calling thread becomes the control thread: every call but none else comes from it. What was
+ * done is undone when a later step fails, and the reason is logged.
+ *
+ * Return: 0 or -errno.
+ */
+int cv_device_new(const struct cv_config *config, struct cv_loop *loop,
+		  struct cv_device **ret_device);
+
+/* Stop the workers, undo what was done to the host, wipe all keys. Takes NULL. */
+void cv_device_free(struct cv_device *device);
+
+/* When cv_device_turn() wants to be called at the latest. */
+cv_time cv_device_deadline(const struct cv_device *device);
+
+/* The control thread's work: handshake messages, wishes of peers, timers. After each loop turn. */
+void cv_device_turn(struct cv_device *device, cv_time now);
+
+/* The interface was deleted under us: there is nothing left to do but to end. */
+bool cv_device_is_gone(const struct cv_device *device);
+
+/* "loop=io_uring workers=1 tso=yes uso=yes gso=yes gro=yes aead=libsodium" */
+const char *cv_device_capabilities(const struct cv_device *device,
+				   char ret_text[CV_CAPABILITIES_TEXT_MAX]);
+
+/**
+ * cv_device_stats() - visit every counter, "drop.replay" and its like
+ *
+ * Names are stable. Counters of workers are summed. A snapshot of running threads: each number is
+ * whole, sums between them hold only when traffic rests.
+ */
+void cv_device_stats(struct cv_device *device,
+		     void (*visit)(void *arg, const char *name, uint64_t value), void *arg);

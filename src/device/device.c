@@ -1,0 +1,445 @@
+/*
+ * A device: built from a config, torn down in the opposite order.
+ *
+ * How it works. The building steps stand in cv_device_new(), in the order in which each needs the
+ * one before: secrets and tables, peers, the TUN and its interface, sockets, threads. Each step
+ * leaves the device in a state that cv_device_free() can take apart, so a failure needs no ladder.
+ * While it runs, control's loop tells of link changes (iface.h) and is woken by workers; what they
+ * left is worked off in cv_device_turn().
+ *
+ * Sockets are open while the link is up, as the kernel does it: a port is taken by `up` and free
+ * after `down`, and a tunnel that is down answers nobody.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <convoy/crypto/init.h>
+#include <convoy/crypto/random.h>
+#include <convoy/log/log.h>
+
+#include "internal.h"
+
+enum {
+	/* Socket buffers. 512 KiB reach 80 % of the speed of 2 MiB, more gains nothing on one
+	 * machine; a real path has bursts. Measured on veth. */
+	SOCKET_BUFFER_BYTES = 8 << 20,
+	/* Most workers taken without being asked. Not tuned. */
+	AUTO_WORKERS_MAX = 4,
+};
+
+/* Building -------------------------------------------------------------------------------- */
+
+static int make_secrets(struct cv_device *device, const struct cv_config *config)
+{
+	size_t larger = sizeof(*device->self) > sizeof(*device->cookies) ? sizeof(*device->self)
+									 : sizeof(*device->cookies);
+	uint8_t hash_key[16];
+
+	cv_vault_init(&device->secrets, larger);
+	cv_vault_init(&device->keypairs, sizeof(struct cv_keypair));
+	device->self = cv_vault_take(&device->secrets);
+	device->cookies = cv_vault_take(&device->secrets);
+	if (!device->self || !device->cookies)
+		return -ENOMEM;
+	cv_identity_init(device->self, config->private_key.b);
+	cv_random_bytes(hash_key, sizeof(hash_key));
+	cv_ratelimit_init(&device->limit, device->limit_slots, CV_DEVICE_LIMIT_SLOTS, hash_key);
+	cv_random_bytes(hash_key, sizeof(hash_key));
+	device->peers = cv_peers_new(hash_key);
+	return device->peers ? 0 : -ENOMEM;
+}
+
+static int make_plane(struct cv_device *device, const struct cv_config *config)
+{
+	struct cv_plane *plane = &device->plane;
+
+	plane->routes = cv_routes_new(&device->graveyard);
+	/* Three keypairs and a handshake each. */
+	plane->index = cv_index_new((uint32_t)config->n_peers * 4);
+	plane->pool = cv_stage_pool_new();
+	cv_wishes_init(&plane->wishes);
+	for (size_t i = 0; i < config->n_addresses; i++) {
+		const struct cv_addr *addr = &config->addresses[i].addr;
+		struct cv_addr *own = addr->family == AF_INET ? &plane->own4 : &plane->own6;
+
+		if (!own->family)
+			*own = *addr;
+	}
+	if (!plane->routes || !plane->index || !plane->pool)
+		return -ENOMEM;
+	return cv_path_init(&device->path, plane, config->aead[0] ? config->aead : NULL);
+}
+
+/* A name is looked up once, before any packet moves. A peer whose name is not found yet is no
+ * reason not to start: it may call us. */
+static bool resolve(const char *tunnel, const struct cv_config_peer *from,
+		    struct cv_endpoint *ret_endpoint)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG }, *list;
+	int r;
+
+	*ret_endpoint = from->endpoint;
+	if (!from->endpoint_is_name)
+		return true;
+	r = getaddrinfo(from->host, NULL, &hints, &list);
+	if (r) {
+		cv_log_warn("%s: endpoint %s: %s, the peer has no endpoint until it calls", tunnel,
+			    from->host, gai_strerror(r));
+		return false;
+	}
+	ret_endpoint->addr = (struct cv_addr){ .family = (uint8_t)list->ai_family };
+	if (list->ai_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)list->ai_addr;
+
+		memcpy(ret_endpoint->addr.b, &in->sin_addr, 4);
+	} else {
+		const struct sockaddr_in6 *in6 = (const void *)list->ai_addr;
+
+		memcpy(ret_endpoint->addr.b, &in6->sin6_addr, 16);
+		ret_endpoint->scope = in6->sin6_scope_id;
+	}
+	freeaddrinfo(list);
+	return true;
+}
+
+static int add_peer(struct cv_device *device, const struct cv_config_peer *from)
+{
+	struct cv_endpoint endpoint;
+	struct cv_peer *peer;
+	int r;
+
+	/* As the kernel: a section with our own key is for the other end, not for us. */
+	if (memcmp(from->public_key.b, device->self->public_key, CV_KEY_SIZE) == 0)
+		return 0;
+	r = cv_peers_add(device->peers, from->public_key.b, &peer);
+	if (r < 0)
+		return r;
+	cv_handshake_init(peer->handshake, device->self, from->public_key.b);
+	if (from->has_psk)
+		cv_handshake_set_psk(peer->handshake, from->psk.b);
+	if (from->has_endpoint && resolve(device->iface.name, from, &endpoint))
+		cv_peer_set_endpoint(peer, &endpoint);
+	cv_timers_set_persistent(&peer->timers, from->persistent_keepalive_s, cv_clock_now());
+	for (size_t i = 0; i < from->n_allowed_ips && r == 0; i++)
+		r = cv_routes_insert(device->plane.routes, &from->allowed_ips[i], peer);
+	return r;
+}
+
+static int add_peers(struct cv_device *device, const struct cv_config *config)
+{
+	int r = cv_deadlines_reserve(&device->deadlines, config->n_peers);
+
+	for (size_t i = 0; i < config->n_peers && r == 0; i++)
+		r = add_peer(device, &config->peers[i]);
+	if (r < 0)
+		cv_log_err("%s: cannot add peers: %s", config->name, strerror(-r));
+	return r;
+}
+
+/* One worker does what two cores can give to both ends of a tunnel; more cores, more workers. */
+static size_t count_workers(const struct cv_config *config)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (config->workers)
+		return config->workers;
+	if (cores < 4)
+		return 1;
+	return cores / 2 > AUTO_WORKERS_MAX ? AUTO_WORKERS_MAX : (size_t)cores / 2;
+}
+
+static enum cv_loop_kind loop_kind(const struct cv_config *config)
+{
+	switch (config->loop) {
+	case CV_CONFIG_LOOP_IO_URING:
+		return CV_LOOP_IO_URING;
+	case CV_CONFIG_LOOP_EPOLL:
+		return CV_LOOP_EPOLL;
+	default:
+		return CV_LOOP_AUTO;
+	}
+}
+
+static int open_tun(struct cv_device *device, const struct cv_config *config)
+{
+	struct cv_tun_offloads wanted = { config->offload.tun_tso, config->offload.tun_uso };
+	struct cv_tun *tuns = calloc(device->n_workers, sizeof(*tuns));
+	int r = tuns ? cv_tun_open(config->name, wanted, device->n_workers, tuns) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < device->n_workers; i++)
+		device->workers[i].tun = tuns[i];
+	free(tuns);
+	switch (r) {
+	case 0:
+		break;
+	case -EBUSY:
+	case -EEXIST:
+		cv_log_err("%s: an interface of this name exists already; is the tunnel running?",
+			   config->name);
+		break;
+	case -EPERM:
+		cv_log_err("%s: making an interface needs CAP_NET_ADMIN", config->name);
+		break;
+	case -ENOENT:
+		cv_log_err(
+			"%s: there is no /dev/net/tun; load the tun module or pass the device in",
+			config->name);
+		break;
+	default:
+		cv_log_err("%s: cannot make the interface: %s", config->name, strerror(-r));
+	}
+	return r;
+}
+
+static int make_workers(struct cv_device *device, const struct cv_config *config)
+{
+	int r = 0;
+
+	device->n_workers = count_workers(config);
+	device->workers = calloc(device->n_workers, sizeof(*device->workers));
+	if (!device->workers)
+		return -ENOMEM;
+	for (size_t i = 0; i < device->n_workers; i++) {
+		struct cv_worker *worker = &device->workers[i];
+
+		worker->control = device->loop;
+		worker->loop_kind = loop_kind(config);
+		worker->want_gso = config->offload.udp_gso;
+		worker->tun.fd = -1;
+	}
+	for (size_t i = 0; i < device->n_workers && r == 0; i++)
+		r = cv_worker_init(&device->workers[i], &device->plane,
+				   config->aead[0] ? config->aead : NULL);
+	if (r == -ENOENT)
+		cv_log_err("%s: this build has no AEAD provider %s", config->name, config->aead);
+	return r < 0 ? r : open_tun(device, config);
+}
+
+static int start_workers(struct cv_device *device)
+{
+	for (size_t i = 0; i < device->n_workers; i++) {
+		int r = cv_worker_start(&device->workers[i]);
+
+		if (r < 0) {
+			cv_log_err("%s: cannot start a worker: %s", device->iface.name,
+				   strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* Up and down ----------------------------------------------------------------------------- */
+
+static int open_sockets(struct cv_device *device)
+{
+	struct cv_udp_options options = device->udp_options;
+	int r = 0;
+
+	options.reuseport = device->n_workers > 1;
+	options.exclusive = true;
+	for (size_t i = 0; i < device->n_workers && r == 0; i++) {
+		r = cv_udp_open(&options, &device->workers[i].udp);
+		options.port = device->workers[i].udp.port;
+		options.exclusive = false;
+	}
+	if (r == 0)
+		r = cv_udp_share(&device->workers[0].udp, &device->udp);
+	if (r < 0)
+		cv_log_err("%s: cannot open UDP port %u: %s", device->iface.name, options.port,
+			   strerror(-r));
+	return r;
+}
+
+static void close_sockets(struct cv_device *device)
+{
+	cv_udp_close(&device->udp);
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_udp_close(&device->workers[i].udp);
+}
+
+static int go_up(struct cv_device *device)
+{
+	int r = open_sockets(device);
+
+	if (r < 0) {
+		close_sockets(device);
+		return r;
+	}
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_worker_run(&device->workers[i], cv_worker_attach);
+	device->up = true;
+	cv_device_peers_up(device, cv_clock_now());
+	return 0;
+}
+
+static void go_down(struct cv_device *device)
+{
+	device->up = false;
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_worker_run(&device->workers[i], cv_worker_detach);
+	close_sockets(device);
+	cv_device_peers_down(device);
+}
+
+/* The interface changed: called from control's loop. */
+static void iface_changed(void *arg)
+{
+	struct cv_device *device = arg;
+	struct cv_iface *iface = &device->iface;
+
+	__atomic_store_n(&device->plane.mtu, iface->mtu, __ATOMIC_RELAXED);
+	if (iface->up == device->up || iface->gone)
+		return;
+	cv_log_info("%s: the link went %s", iface->name, iface->up ? "up" : "down");
+	if (iface->up)
+		go_up(device); /* on failure down stays, and the next change tries again */
+	else
+		go_down(device);
+}
+
+/* The door -------------------------------------------------------------------------------- */
+
+static int build(struct cv_device *device, const struct cv_config *config)
+{
+	int r = cv_crypto_init();
+
+	device->udp_options = (struct cv_udp_options){
+		.port = config->listen_port,
+		.fwmark = config->fwmark,
+		.gso = config->offload.udp_gso,
+		.gro = config->offload.udp_gro,
+		.buffer_size = SOCKET_BUFFER_BYTES,
+	};
+	if (r == 0)
+		r = make_secrets(device, config);
+	if (r == 0)
+		r = make_plane(device, config);
+	if (r == 0)
+		r = add_peers(device, config);
+	if (r == 0)
+		r = make_workers(device, config);
+	if (r == 0)
+		r = cv_iface_setup(&device->iface, config, device->loop, &device->workers[0].tun,
+				   iface_changed, device);
+	if (r < 0)
+		return r;
+	if (!device->udp_options.fwmark)
+		device->udp_options.fwmark = device->iface.fwmark;
+	device->plane.mtu = device->iface.mtu;
+	r = start_workers(device);
+	return r < 0 ? r : go_up(device);
+}
+
+int cv_device_new(const struct cv_config *config, struct cv_loop *loop,
+		  struct cv_device **ret_device)
+{
+	struct cv_device *device = calloc(1, sizeof(*device));
+	int r;
+
+	if (!device)
+		return -ENOMEM;
+	device->loop = loop;
+	device->udp.fd4 = device->udp.fd6 = -1;
+	snprintf(device->iface.name, sizeof(device->iface.name), "%s", config->name);
+	r = build(device, config);
+	if (r < 0) {
+		cv_device_free(device);
+		return r;
+	}
+	if (!cv_vault_is_locked(&device->secrets) || !cv_peers_is_locked(device->peers))
+		cv_log_warn("%s: cannot lock all key memory (RLIMIT_MEMLOCK): keys may reach swap, "
+			    "ignoring",
+			    config->name);
+	*ret_device = device;
+	return 0;
+}
+
+static void free_peers(struct cv_device *device)
+{
+	struct cv_peer *peer;
+
+	if (!device->peers)
+		return;
+	cv_device_peers_down(device);
+	while ((peer = cv_peers_next(device->peers, NULL))) {
+		cv_routes_remove_peer(device->plane.routes, peer);
+		cv_peers_remove(device->peers, peer);
+		cv_graveyard_add(&device->graveyard, peer, cv_peer_release);
+	}
+	cv_graveyard_done(&device->graveyard);
+	cv_peers_free(device->peers);
+}
+
+void cv_device_free(struct cv_device *device)
+{
+	if (!device)
+		return;
+	cv_iface_undo(&device->iface);
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_worker_done(&device->workers[i]);
+	cv_udp_close(&device->udp);
+	free_peers(device);
+	cv_graveyard_done(&device->graveyard);
+	cv_routes_free(device->plane.routes);
+	cv_index_free(device->plane.index);
+	cv_stage_pool_free(device->plane.pool);
+	cv_deadlines_done(&device->deadlines);
+	cv_path_done(&device->path);
+	cv_vault_return(device->self);
+	cv_vault_return(device->cookies);
+	cv_vault_done(&device->secrets);
+	cv_vault_done(&device->keypairs);
+	free(device->workers);
+	free(device);
+}
+
+cv_time cv_device_deadline(const struct cv_device *device)
+{
+	const struct cv_deadline *first = cv_deadlines_first(&device->deadlines);
+
+	if (device->messages_left)
+		return 0;
+	return first ? first->when : CV_TIME_NEVER;
+}
+
+/* liburcu's caa_container_of() casts const away, which clang's -Wcast-qual does not let pass. */
+static struct cv_peer *peer_of(struct cv_deadline *deadline)
+{
+	return (struct cv_peer *)((char *)deadline - offsetof(struct cv_peer, deadline));
+}
+
+void cv_device_turn(struct cv_device *device, cv_time now)
+{
+	struct cv_deadline *first;
+
+	cv_device_receive_handshakes(device, now);
+	cv_device_grant_wishes(device, now);
+	while ((first = cv_deadlines_first(&device->deadlines)) && first->when <= now)
+		cv_device_fire_timers(device, peer_of(first), now);
+	cv_graveyard_bury(&device->graveyard);
+}
+
+bool cv_device_is_gone(const struct cv_device *device)
+{
+	return device->iface.gone;
+}
+
+const char *cv_device_capabilities(const struct cv_device *device,
+				   char ret_text[CV_CAPABILITIES_TEXT_MAX])
+{
+	const struct cv_worker *worker = &device->workers[0];
+	static const char *const yes_no[] = { "no", "yes" };
+
+	snprintf(ret_text, CV_CAPABILITIES_TEXT_MAX,
+		 "loop=%s workers=%zu tso=%s uso=%s gso=%s gro=%s aead=%s",
+		 cv_loop_name(worker->loop), device->n_workers, yes_no[worker->tun.granted.tso],
+		 yes_no[worker->tun.granted.uso], yes_no[worker->udp.gso], yes_no[worker->udp.gro],
+		 worker->path.aead.provider->name);
+	return ret_text;
+}

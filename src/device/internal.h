@@ -1,0 +1,106 @@
+/* The control thread's half of a device, shared by its files. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <convoy/config/config.h>
+#include <convoy/crypto/key.h>
+#include <convoy/crypto/secret.h>
+#include <convoy/device/device.h>
+#include <convoy/io/udp.h>
+#include <convoy/noise/cookie.h>
+#include <convoy/noise/handshake.h>
+#include <convoy/noise/ratelimit.h>
+#include <convoy/path/path.h>
+#include <convoy/peer/peer.h>
+
+#include "iface.h"
+#include "worker.h"
+
+enum {
+	/* Sources that the handshake limiter can tell apart: 4096 slots of 24 bytes. */
+	CV_DEVICE_LIMIT_SLOTS = 4096,
+	/* Handshake messages of one turn of control; each costs up to 0.1 ms. */
+	CV_DEVICE_MESSAGES_TURN = 64,
+	/* Waiting messages above which we are under load: an eighth of a ring. */
+	CV_DEVICE_LOAD_MESSAGES = CV_RING_SLOTS / 8,
+};
+
+/* Handshake events, counted by control. */
+struct cv_device_counts {
+	uint64_t initiations_sent, responses_sent, cookies_sent, sessions;
+};
+
+struct cv_device {
+	struct cv_loop *loop;
+	struct cv_iface iface;
+	struct cv_udp_options udp_options;
+	bool up; /* the link is up and the sockets are open */
+
+	struct cv_plane plane;
+	struct cv_graveyard graveyard;
+	struct cv_vault secrets; /* identity and cookie checker */
+	struct cv_vault keypairs;
+	struct cv_identity *self;
+	struct cv_cookie_checker *cookies;
+	struct cv_ratelimit limit;
+	struct cv_ratelimit_slot limit_slots[CV_DEVICE_LIMIT_SLOTS];
+	cv_time loaded_until; /* under load until then */
+	bool messages_left;   /* a turn's budget ended before the rings were empty */
+
+	struct cv_peers *peers;
+	struct cv_deadlines deadlines;
+
+	struct cv_path path; /* control's own: staged packets, keepalives, its drops */
+	struct cv_udp udp;   /* worker 0's sockets, shared */
+	struct cv_device_counts counts;
+
+	struct cv_worker *workers; /* worker[n_workers] */
+	size_t n_workers;
+};
+
+/* peers.c: what control does for a peer. */
+
+/* Act on the peer's timers that are due, and look at them again when the next one is. */
+void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* A timer was armed: look at the peer in time. */
+void cv_device_plan(struct cv_device *device, struct cv_peer *peer);
+/* Send what is staged, or a keepalive when nothing is; start a handshake when there is no session.
+ * Kernel: wg_packet_send_keepalive(). */
+void cv_device_send_keepalive(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* The wishes that workers queued. */
+void cv_device_grant_wishes(struct cv_device *device, cv_time now);
+/* The link went down or came up: sessions end, or begin where a keepalive is configured. */
+void cv_device_peers_down(struct cv_device *device);
+void cv_device_peers_up(struct cv_device *device, cv_time now);
+
+/* A session came up, by a response consumed or by the first data under `next`. */
+void cv_device_handshake_complete(struct cv_device *device, struct cv_peer *peer);
+
+/* handshake.c: messages 1 to 3. */
+
+/* Send an initiation unless a handshake message went out less than REKEY_TIMEOUT ago.
+ * is_retry: keeps counting attempts. */
+void cv_device_initiate(struct cv_device *device, struct cv_peer *peer, bool is_retry, cv_time now);
+/* Take handshake messages out of the workers' rings, within a turn's budget. */
+void cv_device_receive_handshakes(struct cv_device *device, cv_time now);
+
+/* session.c: the three keypair slots of a peer. */
+
+/* Give the peer's handshake a fresh index. Return: the entry, or NULL when there is no memory. */
+struct cv_index_entry *cv_session_enter_index(struct cv_device *device, struct cv_peer *peer);
+/* Take an index back. NULL is fine. */
+void cv_session_leave_index(struct cv_device *device, struct cv_index_entry *entry);
+/**
+ * cv_session_begin() - derive the keypair of a finished handshake and put it into its slot
+ * @entry:	the handshake's index, which becomes the keypair's
+ *
+ * Takes: entry. Return: 0 or -errno (then the entry is gone too).
+ */
+int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_index_entry *entry,
+		     cv_time now);
+/* The peer used `next`: it becomes current. Return: false when there is no confirmed next. */
+bool cv_session_confirm(struct cv_device *device, struct cv_peer *peer);
+/* Wipe the handshake and all three keypairs. */
+void cv_session_clear(struct cv_device *device, struct cv_peer *peer);

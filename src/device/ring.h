@@ -1,0 +1,58 @@
+/* A bounded queue of handshake messages from one worker to the control thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <convoy/base/addr.h>
+
+enum {
+	/* Initiations are the largest handshake messages. */
+	CV_RING_MESSAGE_MAX = 148,
+	/* As wireguard-go's handshake queue; the kernel has 4096 for all cores. A power of two. */
+	CV_RING_SLOTS = 1024,
+};
+
+struct cv_ring_message {
+	struct cv_endpoint remote;
+	struct cv_source local;
+	uint16_t len;
+	uint8_t data[CV_RING_MESSAGE_MAX];
+};
+
+/* One producer, one consumer; all zero is empty once `slots` is set. */
+struct cv_ring {
+	struct cv_ring_message *slots;              /* slots[CV_RING_SLOTS] */
+	uint32_t head __attribute__((aligned(64))); /* atomic: next to write, the worker's */
+	uint32_t tail __attribute__((aligned(64))); /* atomic: next to read, control's */
+};
+
+/* The slot to fill, or NULL when the ring is full; then cv_ring_push() it. Producer. */
+static inline struct cv_ring_message *cv_ring_free_slot(struct cv_ring *ring)
+{
+	if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == CV_RING_SLOTS)
+		return NULL;
+	return &ring->slots[ring->head % CV_RING_SLOTS];
+}
+
+static inline void cv_ring_push(struct cv_ring *ring)
+{
+	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+}
+
+/* Messages waiting. Consumer. */
+static inline uint32_t cv_ring_count(const struct cv_ring *ring)
+{
+	return __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) - ring->tail;
+}
+
+/* The oldest message, or NULL; then cv_ring_pop() it. Consumer. */
+static inline const struct cv_ring_message *cv_ring_first(const struct cv_ring *ring)
+{
+	return cv_ring_count(ring) ? &ring->slots[ring->tail % CV_RING_SLOTS] : NULL;
+}
+
+static inline void cv_ring_pop(struct cv_ring *ring)
+{
+	__atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,351 @@
+/*
+ * A worker's thread: readiness in, packets through, and nothing else.
+ *
+ * How it works. One turn of the loop calls each ready watch once, with a budget: the TUN for up to
+ * CV_WORKER_BATCHES batches (each read, sealed while it is in the cache, all sent at the end with
+ * one call a family), each socket for one receive (up to 64 trains, opened, merged, written). A
+ * watch that has more to do says so and is called again in the next turn. No timer delays a packet.
+ *
+ * Backpressure: when a socket has no room the trains stay in the arena, the TUN is not read any
+ * more, and the kernel's queues fill up as those of a slow NIC do. POLLOUT resumes.
+ *
+ * A turn's end is a quiescent state of RCU: no pointer to a peer, keypair or route outlives it.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <convoy/path/split.h>
+#include <convoy/peer/rcu.h>
+
+/* How long an offload that the kernel refused at run time stays off. Not tuned. */
+enum { OFFLOAD_OFF_S = 60 };
+
+/* Outbound -------------------------------------------------------------------------------- */
+
+static struct cv_watch *watch_of(struct cv_worker *worker, int fd)
+{
+	return fd == worker->udp.fd4 ? &worker->udp4_watch : &worker->udp6_watch;
+}
+
+/* Send the trains that are there; when a socket is full they wait and so does the TUN. */
+static void flush(struct cv_worker *worker, cv_time now)
+{
+	struct cv_train *trains;
+	size_t n = cv_path_trains(&worker->path, &trains), sent = 0;
+	int fd = -1, r;
+
+	worker->blocked = false;
+	if (!n)
+		return;
+	r = cv_udp_send(&worker->udp, trains, n, &worker->path.drops, &sent, &fd);
+	cv_path_sent(&worker->path, sent, now);
+	if (worker->want_gso && !worker->udp.gso && !worker->gso_probe)
+		worker->gso_probe = now + OFFLOAD_OFF_S * CV_NS_PER_S;
+	if (r == -EAGAIN && cv_loop_want_write(worker->loop, watch_of(worker, fd)) == 0)
+		worker->blocked = true;
+}
+
+/* A packet of ours for the TUN: nothing to merge, checksums complete. */
+static void write_answers(struct cv_worker *worker)
+{
+	const struct cv_icmp_answer *answers;
+	size_t n = cv_path_icmp(&worker->path, &answers);
+
+	for (size_t i = 0; i < n; i++) {
+		struct cv_gather gather = { .iovs = 2, .pkts = 1, .len = answers[i].len };
+		struct iovec iov[2] = {
+			{ &gather.vnet, sizeof(gather.vnet) },
+			{ (void *)(uintptr_t)answers[i].data, answers[i].len },
+		};
+
+		gather.iov = iov;
+		if (cv_tun_write(&worker->tun, &gather) < 0)
+			cv_drops_add(&worker->path.drops, CV_DROP_TUN_WRITE, 1);
+	}
+}
+
+/* Seal one load; send in between as often as the arena is full. false: a socket has no room. */
+static bool seal_load(struct cv_worker *worker, cv_time now)
+{
+	while (!cv_path_outbound(&worker->path, now)) {
+		flush(worker, now);
+		if (worker->blocked)
+			return false;
+	}
+	return true;
+}
+
+static bool tun_ready(struct cv_watch *watch, uint32_t revents)
+{
+	struct cv_worker *worker = watch->owner;
+	struct cv_super supers[CV_PATH_SUPERS_MAX];
+	cv_time now = cv_clock_now();
+	bool empty = false;
+
+	if (worker->blocked || !worker->attached) /* both call the TUN again when they end */
+		return false;
+	if (worker->gso_probe && now >= worker->gso_probe) {
+		worker->gso_probe = 0;
+		cv_udp_reprobe(&worker->udp);
+	}
+	if (!seal_load(worker, now)) /* what a full socket interrupted */
+		return false;
+	for (int i = 0; i < CV_WORKER_BATCHES && !empty; i++) {
+		int n = cv_tun_read(&worker->tun, worker->tun_mem, CV_WORKER_TUN_MEM,
+				    CV_WORKER_BATCH_BYTES, supers, CV_PATH_SUPERS_MAX,
+				    &worker->path.drops, &empty);
+
+		if (n < 0) { /* deleted: control hears of it by netlink */
+			empty = true;
+			break;
+		}
+		cv_path_load(&worker->path, supers, (size_t)n, now);
+		if (!seal_load(worker, now))
+			return false;
+	}
+	flush(worker, now);
+	write_answers(worker);
+	return !empty && !worker->blocked;
+}
+
+/* Inbound --------------------------------------------------------------------------------- */
+
+/* The TUN does not take this super: the packets go one by one, and supers of its kind rest. */
+static void write_singly(struct cv_worker *worker, const struct cv_gather *gather, size_t n,
+			 cv_time now)
+{
+	struct cv_pkt *pkts[CV_BATCH_MAX];
+	struct cv_gather single = { .iovs = 2, .pkts = 1 };
+	cv_time until = now + OFFLOAD_OFF_S * CV_NS_PER_S;
+	size_t count;
+
+	if (gather->vnet.gso_type == CV_VNET_GSO_UDP_L4)
+		worker->uso_off_until = until;
+	else
+		worker->tso_off_until = until;
+	count = cv_path_unmerge(&worker->path, n, pkts);
+	for (size_t i = 0; i < count; i++) {
+		struct iovec iov[2] = {
+			{ &single.vnet, sizeof(single.vnet) },
+			{ pkts[i]->data, pkts[i]->len },
+		};
+
+		single.iov = iov;
+		single.len = pkts[i]->len;
+		if (cv_tun_write(&worker->tun, &single) < 0)
+			cv_drops_add(&worker->path.drops, CV_DROP_TUN_WRITE, 1);
+	}
+}
+
+static void write_step(struct cv_worker *worker, const struct cv_inbound_step *step, cv_time now)
+{
+	for (size_t i = 0; i < step->gathers_n; i++) {
+		const struct cv_gather *gather = &step->gathers[i];
+		int r = cv_tun_write(&worker->tun, gather);
+
+		if (r == -EINVAL && gather->pkts > 1)
+			write_singly(worker, gather, i, now);
+		else if (r < 0)
+			cv_drops_add(&worker->path.drops, CV_DROP_TUN_WRITE, gather->pkts);
+	}
+}
+
+static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_step *step)
+{
+	for (size_t i = 0; i < step->handshakes_n; i++) {
+		const struct cv_arrived_handshake *handshake = &step->handshakes[i];
+		struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
+
+		if (!slot) {
+			cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_QUEUE, 1);
+			continue;
+		}
+		slot->remote = handshake->train->remote;
+		slot->local = handshake->train->local;
+		slot->len = (uint16_t)handshake->len;
+		memcpy(slot->data, handshake->data, handshake->len);
+		cv_ring_push(&worker->ring);
+		worker->handshakes = true;
+	}
+}
+
+static bool receive(struct cv_worker *worker, int fd, cv_time now)
+{
+	struct cv_merge_offloads offloads = {
+		.tcp = worker->tun.granted.tso && now >= worker->tso_off_until,
+		.udp = worker->tun.granted.uso && now >= worker->uso_off_until,
+	};
+	struct cv_inbound_step step;
+	bool empty = false;
+	int n = cv_udp_receive(&worker->udp, fd, worker->slots, worker->received,
+			       &worker->path.drops, &empty);
+
+	if (n < 0)
+		return false;
+	cv_path_receive(&worker->path, worker->received, (size_t)n);
+	while (cv_path_inbound(&worker->path, offloads, now, &step)) {
+		write_step(worker, &step, now);
+		pass_handshakes(worker, &step);
+	}
+	return !empty;
+}
+
+static bool udp_ready(struct cv_watch *watch, uint32_t revents)
+{
+	struct cv_worker *worker = watch->owner;
+	cv_time now = cv_clock_now();
+
+	if ((revents & POLLOUT) && worker->blocked) {
+		flush(worker, now);
+		if (!worker->blocked) /* what waits may be a load that is half sealed */
+			cv_loop_again(worker->loop, &worker->tun_watch);
+	}
+	return receive(worker, watch->fd, now);
+}
+
+/* The thread ------------------------------------------------------------------------------ */
+
+void cv_worker_attach(struct cv_worker *worker)
+{
+	if (worker->attached)
+		return;
+	worker->udp4_watch = (struct cv_watch){ worker->udp.fd4, udp_ready, worker };
+	worker->udp6_watch = (struct cv_watch){ worker->udp.fd6, udp_ready, worker };
+	if (worker->udp.fd4 >= 0)
+		cv_loop_add(worker->loop, &worker->udp4_watch);
+	if (worker->udp.fd6 >= 0)
+		cv_loop_add(worker->loop, &worker->udp6_watch);
+	worker->attached = true;
+	cv_loop_again(worker->loop, &worker->tun_watch);
+}
+
+void cv_worker_detach(struct cv_worker *worker)
+{
+	struct cv_train *trains;
+	size_t n;
+
+	if (!worker->attached)
+		return;
+	if (worker->udp.fd4 >= 0)
+		cv_loop_remove(worker->loop, &worker->udp4_watch);
+	if (worker->udp.fd6 >= 0)
+		cv_loop_remove(worker->loop, &worker->udp6_watch);
+	worker->attached = false;
+	n = cv_path_trains(&worker->path, &trains);
+	for (size_t i = 0; i < n; i++)
+		cv_drops_add(&worker->path.drops, CV_DROP_SEND_REFUSED, trains[i].segs);
+	cv_path_sent(&worker->path, n, 0);
+	worker->blocked = false;
+}
+
+static int thread_open(struct cv_worker *worker)
+{
+	int r = cv_loop_new(worker->loop_kind, &worker->loop);
+
+	if (r < 0)
+		return r;
+	worker->tun_watch = (struct cv_watch){ worker->tun.fd, tun_ready, worker };
+	return cv_loop_add(worker->loop, &worker->tun_watch);
+}
+
+/* The end of a turn: tell control, answer its call, let go of RCU pointers. */
+static void turn_end(struct cv_worker *worker)
+{
+	struct cv_worker_call *call = __atomic_load_n(&worker->call, __ATOMIC_ACQUIRE);
+
+	worker->turns++;
+	if (call) {
+		__atomic_store_n(&worker->call, NULL, __ATOMIC_RELAXED);
+		call->fn(worker);
+		sem_post(&call->done);
+	}
+	if (worker->path.wake_control || worker->handshakes) {
+		worker->path.wake_control = worker->handshakes = false;
+		cv_loop_wake(worker->control);
+	}
+	cv_rcu_quiescent();
+}
+
+static void *thread_main(void *arg)
+{
+	struct cv_worker *worker = arg;
+	int r;
+
+	cv_rcu_register();
+	r = thread_open(worker);
+	worker->start_result = r;
+	sem_post(&worker->started);
+	while (r >= 0 && !__atomic_load_n(&worker->stop, __ATOMIC_ACQUIRE)) {
+		cv_loop_turn(worker->loop, CV_TIME_NEVER, cv_rcu_offline, cv_rcu_online);
+		turn_end(worker);
+	}
+	if (worker->loop) {
+		cv_worker_detach(worker);
+		cv_loop_remove(worker->loop, &worker->tun_watch);
+	}
+	cv_rcu_unregister();
+	return NULL;
+}
+
+int cv_worker_start(struct cv_worker *worker)
+{
+	int r = pthread_create(&worker->thread, NULL, thread_main, worker);
+
+	if (r)
+		return -r;
+	worker->running = true;
+	while (sem_wait(&worker->started) < 0 && errno == EINTR)
+		;
+	return worker->start_result;
+}
+
+void cv_worker_run(struct cv_worker *worker, void (*fn)(struct cv_worker *worker))
+{
+	struct cv_worker_call call = { .fn = fn };
+
+	sem_init(&call.done, 0, 0);
+	__atomic_store_n(&worker->call, &call, __ATOMIC_RELEASE);
+	cv_loop_wake(worker->loop);
+	while (sem_wait(&call.done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&call.done);
+}
+
+int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane, const char *aead_name)
+{
+	int r = cv_path_init(&worker->path, plane, aead_name);
+
+	sem_init(&worker->started, 0, 0);
+	worker->udp.fd4 = worker->udp.fd6 = -1;
+	worker->tun_mem = aligned_alloc(64, CV_WORKER_TUN_MEM);
+	worker->slots = aligned_alloc(4096, (size_t)CV_UDP_RECEIVE_MAX * CV_UDP_SLOT_SIZE);
+	worker->ring.slots = calloc(CV_RING_SLOTS, sizeof(*worker->ring.slots));
+	if (r == 0 && (!worker->tun_mem || !worker->slots || !worker->ring.slots))
+		r = -ENOMEM;
+	return r;
+}
+
+void cv_worker_done(struct cv_worker *worker)
+{
+	if (worker->running) {
+		__atomic_store_n(&worker->stop, true, __ATOMIC_RELEASE);
+		if (worker->loop)
+			cv_loop_wake(worker->loop);
+		pthread_join(worker->thread, NULL);
+		worker->running = false;
+	}
+	cv_loop_free(worker->loop);
+	worker->loop = NULL;
+	cv_udp_close(&worker->udp);
+	cv_tun_close(&worker->tun);
+	cv_path_done(&worker->path);
+	free(worker->tun_mem);
+	free(worker->slots);
+	free(worker->ring.slots);
+	worker->tun_mem = worker->slots = NULL;
+	worker->ring.slots = NULL;
+}
