@@ -86,7 +86,7 @@ void cv_device_initiate(struct cv_device *device, struct cv_peer *peer, bool is_
 /* Take handshake messages out of the workers' rings, within a turn's budget. */
 void cv_device_receive_handshakes(struct cv_device *device, cv_time now);
 
-/* session.c: the three keypair slots of a peer. */
+/* session.c: indices and keypairs. */
 
 /* Give the peer's handshake a fresh index. Return: the entry, or NULL when there is no memory. */
 struct cv_index_entry *cv_session_enter_index(struct cv_device *device, struct cv_peer *peer);
@@ -100,7 +100,7 @@ void cv_session_leave_index(struct cv_device *device, struct cv_index_entry *ent
  */
 int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_index_entry *entry,
 		     cv_time now);
-/* The peer used `next`: it becomes current. Return: false when there is no confirmed next. */
-bool cv_session_confirm(struct cv_device *device, struct cv_peer *peer);
+/* A worker saw the peer use `next`: free what that pushed out. */
+void cv_session_confirmed(struct cv_device *device, struct cv_peer *peer);
 /* Wipe the handshake and all three keypairs. */
 void cv_session_clear(struct cv_device *device, struct cv_peer *peer);

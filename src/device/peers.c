@@ -79,7 +79,8 @@ void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_ti
 
 static void grant(struct cv_device *device, struct cv_peer *peer, uint32_t wishes, cv_time now)
 {
-	if ((wishes & CV_WISH_CONFIRM) && cv_session_confirm(device, peer)) {
+	if (wishes & CV_WISH_CONFIRM) {
+		cv_session_confirmed(device, peer);
 		cv_device_handshake_complete(device, peer);
 		send_staged(device, peer, now);
 	}

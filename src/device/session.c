@@ -1,13 +1,11 @@
 /*
- * The three keypair slots of a peer: previous, current, next.
+ * Sessions at the control thread: indices given out, keypairs made and taken apart.
  *
- * How it works. Only control writes the slots; workers read `current` to send, and reach any live
- * keypair by its index to receive. An initiator may send at once, so its new keypair becomes
- * current. A responder must not send before it has heard something under the new keypair, so there
- * it waits in next until a worker reports that (CV_WISH_CONFIRM). What falls out of the slots is
- * unpublished first and wiped after the last reader has gone by.
+ * How it works. A handshake gets a random index, which becomes the keypair's when the session is
+ * derived. The slots of the peer (peer/keypairs.c) decide which keypair lives; what falls out of
+ * them is taken out of the index, and wiped after the last reader has gone by.
  *
- * Source: white paper, section 5.4.5 and 6.2; kernel noise.c, add_new_keypair().
+ * Source: white paper, sections 5.4.5 and 6.2.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -45,44 +43,25 @@ void cv_session_leave_index(struct cv_device *device, struct cv_index_entry *ent
 	cv_graveyard_add(&device->graveyard, entry, free);
 }
 
-/* Already out of every slot: out of the index as well, and to the graveyard. */
+/* Out of the index, and to the graveyard. */
 static void drop_keypair(struct cv_device *device, struct cv_keypair *keypair)
 {
-	if (!keypair)
-		return;
 	cv_session_leave_index(device, cv_index_lookup(device->plane.index, keypair->local_index));
 	cv_graveyard_add(&device->graveyard, keypair, release_keypair);
 }
 
-static void install_as_initiator(struct cv_device *device, struct cv_peer *peer,
-				 struct cv_keypair *keypair)
+/* Already out of every slot. */
+static void drop_keypairs(struct cv_device *device, struct cv_keypair **dropped, size_t n)
 {
-	struct cv_keypair *current = peer->current;
-
-	drop_keypair(device, peer->previous);
-	cv_rcu_publish(&peer->current, keypair);
-	if (peer->next) {
-		peer->previous = peer->next;
-		peer->next = NULL;
-		drop_keypair(device, current);
-	} else {
-		peer->previous = current;
-	}
-}
-
-static void install_as_responder(struct cv_device *device, struct cv_peer *peer,
-				 struct cv_keypair *keypair)
-{
-	drop_keypair(device, peer->next);
-	drop_keypair(device, peer->previous);
-	peer->next = keypair;
-	peer->previous = NULL;
+	for (size_t i = 0; i < n; i++)
+		drop_keypair(device, dropped[i]);
 }
 
 int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_index_entry *entry,
 		     cv_time now)
 {
 	struct cv_keypair *keypair = cv_vault_take(&device->keypairs);
+	struct cv_keypair *dropped[CV_PEER_DROPPED_MAX];
 	int r = keypair ? cv_noise_begin_session(peer->handshake, now, keypair) : -ENOMEM;
 
 	if (r < 0) {
@@ -91,37 +70,25 @@ int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_i
 		return r;
 	}
 	cv_rcu_publish(&entry->keypair, keypair);
-	if (keypair->initiator)
-		install_as_initiator(device, peer, keypair);
-	else
-		install_as_responder(device, peer, keypair);
+	drop_keypairs(device, dropped, cv_peer_install_keypair(peer, keypair, dropped));
 	cv_timers_session_derived(&peer->timers, now);
 	device->counts.sessions++;
 	return 0;
 }
 
-bool cv_session_confirm(struct cv_device *device, struct cv_peer *peer)
+void cv_session_confirmed(struct cv_device *device, struct cv_peer *peer)
 {
-	struct cv_keypair *keypair = peer->next;
+	struct cv_keypair *dropped = cv_peer_take_dropped(peer);
 
-	if (!keypair || !__atomic_load_n(&keypair->confirmed, __ATOMIC_RELAXED))
-		return false;
-	drop_keypair(device, peer->previous);
-	peer->previous = peer->current;
-	peer->next = NULL;
-	cv_rcu_publish(&peer->current, keypair);
-	return true;
+	if (dropped)
+		drop_keypair(device, dropped);
 }
 
 void cv_session_clear(struct cv_device *device, struct cv_peer *peer)
 {
-	struct cv_keypair *current = peer->current;
+	struct cv_keypair *dropped[CV_PEER_DROPPED_MAX];
 
-	cv_rcu_publish(&peer->current, NULL);
-	drop_keypair(device, current);
-	drop_keypair(device, peer->next);
-	drop_keypair(device, peer->previous);
-	peer->next = peer->previous = NULL;
+	drop_keypairs(device, dropped, cv_peer_clear_keypairs(peer, dropped));
 	cv_session_leave_index(device, peer->handshake_entry);
 	peer->handshake_entry = NULL;
 	cv_handshake_clear(peer->handshake);

@@ -160,8 +160,7 @@ static int uring_wait(struct cv_loop *loop, bool block)
 	/* EBUSY: the completion queue has overflowed; emptying it below is the cure. */
 	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
 		return ret;
-	io_uring_for_each_cqe(ring, head, cqe)
-	{
+	io_uring_for_each_cqe(ring, head, cqe) {
 		handle(loop, cqe);
 		n++;
 	}

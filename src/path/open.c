@@ -66,7 +66,8 @@ static void believe(struct cv_path *path, const struct cv_arrival *arrival, cons
 	cv_peer_roam(peer, &run->newest->remote, &run->newest->local);
 	__atomic_fetch_add(&peer->rx_bytes, run->bytes, __ATOMIC_RELAXED);
 	if (!__atomic_load_n(&keypair->confirmed, __ATOMIC_RELAXED) &&
-	    !__atomic_exchange_n(&keypair->confirmed, true, __ATOMIC_RELAXED))
+	    !__atomic_exchange_n(&keypair->confirmed, true, __ATOMIC_RELAXED) &&
+	    cv_peer_confirm_keypair(peer, keypair))
 		cv_path_wish(path, peer, CV_WISH_CONFIRM);
 
 	if (keypair->initiator && now - keypair->birth >= LASTMINUTE_S * CV_NS_PER_S &&

@@ -235,10 +235,8 @@ static bool outbound_group(struct cv_path *path, size_t end, cv_time now)
 	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
 	struct cv_destination to;
 	uint64_t first;
-	uint32_t n = group_room(out, end);
+	uint32_t n;
 
-	if (!n)
-		return false;
 	if (!find_destination(peer, now, &to)) {
 		for (; out->next < end; out->next++) {
 			const struct cv_split *split = &out->splits[out->order[out->next]];
@@ -247,6 +245,12 @@ static bool outbound_group(struct cv_path *path, size_t end, cv_time now)
 		}
 		return true;
 	}
+	/* What waited for the session goes first; control may be about to send it as well. */
+	if (keypair && !cv_stage_is_empty(&peer->stage) && !cv_path_unstage(path, peer, now))
+		return false;
+	n = group_room(out, end);
+	if (!n)
+		return false;
 	if (!keypair || cv_keypair_take(keypair, n, now, &first) < 0) {
 		stage(path, peer, now);
 		return true;

@@ -26,6 +26,7 @@ void cv_peer_release(void *arg)
 	}
 	cv_vault_return(peer->handshake);
 	pthread_spin_destroy(&peer->endpoint_lock);
+	pthread_spin_destroy(&peer->keypairs_lock);
 	pthread_spin_destroy(&peer->stage.lock);
 	free(peer);
 }

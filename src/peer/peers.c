@@ -102,6 +102,7 @@ static struct cv_peer *new_peer(struct cv_peers *peers, const uint8_t public_key
 	}
 	memcpy(peer->public_key, public_key, sizeof(peer->public_key));
 	pthread_spin_init(&peer->endpoint_lock, PTHREAD_PROCESS_PRIVATE);
+	pthread_spin_init(&peer->keypairs_lock, PTHREAD_PROCESS_PRIVATE);
 	cv_timers_init(&peer->timers);
 	cv_stage_init(&peer->stage);
 	cds_wfs_node_init(&peer->wish_node);

@@ -133,6 +133,12 @@ void cv_stage_unlock(struct cv_stage *stage)
 	pthread_spin_unlock(&stage->lock);
 }
 
+/* The lock is held; cv_stage_is_empty() may look at the same time. */
+static void set_pkts(struct cv_stage *stage, unsigned pkts)
+{
+	__atomic_store_n(&stage->pkts, pkts, __ATOMIC_RELAXED);
+}
+
 static struct cv_stage_block *unlink_oldest(struct cv_stage *stage)
 {
 	struct cv_stage_block *oldest = stage->first;
@@ -140,7 +146,7 @@ static struct cv_stage_block *unlink_oldest(struct cv_stage *stage)
 	stage->first = oldest->next_packet;
 	if (!stage->first)
 		stage->last = NULL;
-	stage->pkts--;
+	set_pkts(stage, stage->pkts - 1);
 	return oldest;
 }
 
@@ -183,7 +189,7 @@ void cv_stage_push(struct cv_stage *stage, struct cv_stage_pool *pool, const uin
 	fill(packet, data, len);
 	*(stage->last ? &stage->last->next_packet : &stage->first) = packet;
 	stage->last = packet;
-	stage->pkts++;
+	set_pkts(stage, stage->pkts + 1);
 }
 
 int cv_stage_pop(struct cv_stage *stage, struct cv_stage_pool *pool, uint8_t *out, uint32_t size)
@@ -217,7 +223,7 @@ unsigned cv_stage_purge(struct cv_stage *stage, struct cv_stage_pool *pool, stru
 	n = stage->pkts;
 	stage->first = NULL;
 	stage->last = NULL;
-	stage->pkts = 0;
+	set_pkts(stage, 0);
 	cv_stage_unlock(stage);
 
 	while (packet) {

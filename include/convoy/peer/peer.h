@@ -23,7 +23,7 @@
 /* What a worker wants of control, as bits of cv_peer.wishes. */
 enum {
 	CV_WISH_HANDSHAKE = 1 << 0, /* no session, or the session grows old */
-	CV_WISH_CONFIRM = 1 << 1,   /* the next keypair was used by the peer: make it current */
+	CV_WISH_CONFIRM = 1 << 1,   /* the next keypair was used by the peer and became current */
 	CV_WISH_PLAN = 1 << 2,      /* a timer was armed that lies before timers.planned */
 };
 
@@ -34,7 +34,7 @@ enum {
  */
 struct cv_peer {
 	/* Read by workers on the packet path. */
-	alignas(64) struct cv_keypair *current; /* cv_rcu_publish / cv_rcu_read; control writes */
+	alignas(64) struct cv_keypair *current; /* cv_rcu_publish / cv_rcu_read */
 	cv_time last_initiation;                /* atomic: when a handshake message last went out */
 	uint32_t wishes;                        /* atomic CV_WISH_* bits, 0: not queued */
 	struct cds_wfs_node wish_node;
@@ -51,12 +51,13 @@ struct cv_peer {
 	uint64_t rx_bytes;
 	struct cv_timers timers;
 
-	/* Control thread only, but for last_handshake_wall. */
+	/* Control thread only, but for last_handshake_wall and the keypairs. */
 	alignas(64) int64_t last_handshake_wall; /* atomic, ns since the epoch, 0: never */
 	uint8_t public_key[32];
 	struct cv_handshake *handshake; /* locked memory; all zero at first */
 	struct cv_index_entry *handshake_entry;
-	struct cv_keypair *next, *previous;
+	pthread_spinlock_t keypairs_lock; /* guards the next three, and writes to current */
+	struct cv_keypair *next, *previous, *dropped;
 	struct cv_deadline deadline;
 	struct cv_route_list routes;
 	struct cds_list_head all; /* in cv_peers; is_wishing: in its list of those who leave */
@@ -107,6 +108,26 @@ bool cv_peers_is_locked(const struct cv_peers *peers);
  * The signature is that of a graveyard's release.
  */
 void cv_peer_release(void *peer);
+
+/* The keypair slots; what falls out of them is control's to unpublish and to free. */
+enum { CV_PEER_DROPPED_MAX = 4 };
+
+/**
+ * cv_peer_install_keypair() - put a new keypair into its slot: current for an initiator, else next
+ * @ret_dropped:	what fell out
+ *
+ * Control thread. Return: how many fell out.
+ */
+size_t cv_peer_install_keypair(struct cv_peer *peer, struct cv_keypair *keypair,
+			       struct cv_keypair *ret_dropped[CV_PEER_DROPPED_MAX]);
+/* Something authentic came under this keypair: if it was next it is current now (true). What falls
+ * out waits for cv_peer_take_dropped(). Any thread, under RCU. */
+bool cv_peer_confirm_keypair(struct cv_peer *peer, const struct cv_keypair *keypair);
+/* What a confirmation left behind, or NULL. Control thread. */
+struct cv_keypair *cv_peer_take_dropped(struct cv_peer *peer);
+/* Empty all slots, as cv_peer_install_keypair(). Control thread. */
+size_t cv_peer_clear_keypairs(struct cv_peer *peer,
+			      struct cv_keypair *ret_dropped[CV_PEER_DROPPED_MAX]);
 
 /* The queue of peers with wishes, many writers, control empties it. */
 struct cv_wishes {

@@ -26,10 +26,16 @@ void cv_stage_pool_free(struct cv_stage_pool *pool);
 struct cv_stage {
 	pthread_spinlock_t lock;
 	struct cv_stage_block *first, *last; /* first blocks of packets, oldest first */
-	unsigned pkts;
+	unsigned pkts;                       /* atomic for those who do not hold the lock */
 };
 
 void cv_stage_init(struct cv_stage *stage);
+
+/* Whether nothing waits, as far as can be said without the lock. Any thread. */
+static inline bool cv_stage_is_empty(const struct cv_stage *stage)
+{
+	return __atomic_load_n(&stage->pkts, __ATOMIC_RELAXED) == 0;
+}
 
 /*
  * Pushing and flushing race with a session coming up. The rule that no packet is left behind:
