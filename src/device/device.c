@@ -63,13 +63,6 @@ static int make_plane(struct cv_device *device, const struct cv_config *config)
 	plane->index = cv_index_new((uint32_t)config->n_peers * 4);
 	plane->pool = cv_stage_pool_new();
 	cv_wishes_init(&plane->wishes);
-	for (size_t i = 0; i < config->n_addresses; i++) {
-		const struct cv_addr *addr = &config->addresses[i].addr;
-		struct cv_addr *own = addr->family == AF_INET ? &plane->own4 : &plane->own6;
-
-		if (!own->family)
-			*own = *addr;
-	}
 	if (!plane->routes || !plane->index || !plane->pool)
 		return -ENOMEM;
 	return cv_path_init(&device->path, plane, config->aead[0] ? config->aead : NULL);
@@ -243,8 +236,10 @@ static int open_sockets(struct cv_device *device)
 
 	options.reuseport = device->n_workers > 1;
 	options.exclusive = true;
-	for (size_t i = 0; i < device->n_workers && r == 0; i++) {
+	for (size_t i = 0; i < device->n_workers; i++) {
 		r = cv_udp_open(&options, &device->workers[i].udp);
+		if (r < 0)
+			break;
 		options.port = device->workers[i].udp.port;
 		options.exclusive = false;
 	}

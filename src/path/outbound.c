@@ -29,11 +29,11 @@ void cv_path_wish_handshake(struct cv_path *path, struct cv_peer *peer, cv_time 
 		cv_path_wish(path, peer, CV_WISH_HANDSHAKE);
 }
 
+/* From the destination itself: a packet from an address of this host would be no answer but a
+ * martian, and be dropped. */
 static void answer_unreachable(struct cv_path *path, const struct cv_split *split, cv_time now)
 {
 	struct cv_outbound *out = path->out;
-	const struct cv_addr *own =
-		split->ip.family == AF_INET ? &path->plane->own4 : &path->plane->own6;
 	struct cv_icmp_answer *answer = &out->icmp[out->icmp_n];
 	cv_time since = now - out->icmp_refilled;
 
@@ -47,8 +47,8 @@ static void answer_unreachable(struct cv_path *path, const struct cv_split *spli
 	}
 	if (out->icmp_n == CV_PATH_ICMP_MAX || !out->icmp_tokens)
 		return;
-	answer->len = (uint16_t)cv_icmp_unreachable(
-		split->data, split->ip.len, own->family ? own : &split->ip.dst, answer->data);
+	answer->len = (uint16_t)cv_icmp_unreachable(split->data, split->ip.len, &split->ip.dst,
+						    answer->data);
 	if (answer->len) {
 		out->icmp_n++;
 		out->icmp_tokens--;

@@ -31,9 +31,7 @@ struct cv_plane {
 	struct cv_index *index;
 	struct cv_stage_pool *pool;
 	struct cv_wishes wishes;
-	uint32_t mtu;        /* atomic: of the TUN, now */
-	struct cv_addr own4; /* who answers with ICMP; family 0: the packet's destination */
-	struct cv_addr own6;
+	uint32_t mtu; /* atomic: of the TUN, now */
 };
 
 /* X(name): packets and bytes that passed. In = out + drops: see cv_path_counts. */
