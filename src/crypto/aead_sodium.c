@@ -9,12 +9,8 @@
 _Static_assert((int)crypto_aead_chacha20poly1305_ietf_KEYBYTES == CV_AEAD_KEY_SIZE, "RFC 8439");
 _Static_assert((int)crypto_aead_chacha20poly1305_ietf_ABYTES == CV_AEAD_TAG_SIZE, "RFC 8439");
 
-struct nonce {
-	uint8_t zero[4];
-	cv_le64 counter;
-};
-
-_Static_assert(sizeof(struct nonce) == crypto_aead_chacha20poly1305_ietf_NPUBBYTES, "RFC 8439");
+_Static_assert(sizeof(struct cv_aead_nonce) == crypto_aead_chacha20poly1305_ietf_NPUBBYTES,
+	       "RFC 8439");
 
 static int sodium_new(void **ret_self)
 {
@@ -28,7 +24,7 @@ static void sodium_done(void *self)
 
 static void sodium_seal(void *self, struct cv_aead_job *jobs, size_t n)
 {
-	struct nonce nonce = { 0 };
+	struct cv_aead_nonce nonce = { 0 };
 	struct cv_aead_job *job;
 
 	for (job = jobs; job < jobs + n; job++) {
@@ -41,7 +37,7 @@ static void sodium_seal(void *self, struct cv_aead_job *jobs, size_t n)
 
 static void sodium_open(void *self, struct cv_aead_job *jobs, size_t n)
 {
-	struct nonce nonce = { 0 };
+	struct cv_aead_nonce nonce = { 0 };
 	struct cv_aead_job *job;
 
 	for (job = jobs; job < jobs + n; job++) {

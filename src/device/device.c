@@ -54,6 +54,17 @@ static int make_secrets(struct cv_device *device, const struct cv_config *config
 	return device->peers ? 0 : -ENOMEM;
 }
 
+static int choose_aead(struct cv_device *device, const struct cv_config *config)
+{
+	const char *name = config->aead[0] ? config->aead : NULL;
+	int r = cv_aead_choose(name, cv_clock_now, &device->aead);
+
+	if (r < 0)
+		cv_log_err("%s: the AEAD provider %s does not work here: %s", config->name,
+			   name ? name : "libsodium", strerror(-r));
+	return r;
+}
+
 static int make_plane(struct cv_device *device, const struct cv_config *config)
 {
 	struct cv_plane *plane = &device->plane;
@@ -65,7 +76,7 @@ static int make_plane(struct cv_device *device, const struct cv_config *config)
 	cv_wishes_init(&plane->wishes);
 	if (!plane->routes || !plane->index || !plane->pool)
 		return -ENOMEM;
-	return cv_path_init(&device->path, plane, config->aead[0] ? config->aead : NULL);
+	return cv_path_init(&device->path, plane, &device->aead);
 }
 
 /* A name is looked up once, before any packet moves. A peer whose name is not found yet is no
@@ -206,10 +217,7 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 		worker->tun.fd = -1;
 	}
 	for (size_t i = 0; i < device->n_workers && r == 0; i++)
-		r = cv_worker_init(&device->workers[i], &device->plane,
-				   config->aead[0] ? config->aead : NULL);
-	if (r == -ENOENT)
-		cv_log_err("%s: this build has no AEAD provider %s", config->name, config->aead);
+		r = cv_worker_init(&device->workers[i], &device->plane, &device->aead);
 	return r < 0 ? r : open_tun(device, config);
 }
 
@@ -313,6 +321,8 @@ static int build(struct cv_device *device, const struct cv_config *config)
 	};
 	if (r == 0)
 		r = make_secrets(device, config);
+	if (r == 0)
+		r = choose_aead(device, config);
 	if (r == 0)
 		r = make_plane(device, config);
 	if (r == 0)
@@ -430,11 +440,13 @@ const char *cv_device_capabilities(const struct cv_device *device,
 {
 	const struct cv_worker *worker = &device->workers[0];
 	static const char *const yes_no[] = { "no", "yes" };
+	const char *large = device->aead.provider[CV_AEAD_LARGE]->name;
+	const char *small = device->aead.provider[CV_AEAD_SMALL]->name;
 
 	snprintf(ret_text, CV_CAPABILITIES_TEXT_MAX,
-		 "loop=%s workers=%zu tso=%s uso=%s gso=%s gro=%s aead=%s",
+		 "loop=%s workers=%zu tso=%s uso=%s gso=%s gro=%s aead=%s%s%s",
 		 cv_loop_name(worker->loop), device->n_workers, yes_no[worker->tun.granted.tso],
 		 yes_no[worker->tun.granted.uso], yes_no[worker->udp.gso], yes_no[worker->udp.gro],
-		 worker->path.aead.provider->name);
+		 large, small == large ? "" : "/", small == large ? "" : small);
 	return ret_text;
 }

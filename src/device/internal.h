@@ -38,6 +38,7 @@ struct cv_device {
 	struct cv_udp_options udp_options;
 	bool up; /* the link is up and the sockets are open */
 
+	struct cv_aead_choice aead;
 	struct cv_plane plane;
 	struct cv_graveyard graveyard;
 	struct cv_vault secrets; /* identity and cookie checker */

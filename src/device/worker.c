@@ -315,9 +315,10 @@ void cv_worker_run(struct cv_worker *worker, void (*fn)(struct cv_worker *worker
 	sem_destroy(&call.done);
 }
 
-int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane, const char *aead_name)
+int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane,
+		   const struct cv_aead_choice *choice)
 {
-	int r = cv_path_init(&worker->path, plane, aead_name);
+	int r = cv_path_init(&worker->path, plane, choice);
 
 	sem_init(&worker->started, 0, 0);
 	worker->udp.fd4 = worker->udp.fd6 = -1;

@@ -74,7 +74,8 @@ struct cv_worker {
  *
  * Return: 0 or -errno.
  */
-int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane, const char *aead_name);
+int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane,
+		   const struct cv_aead_choice *choice);
 /* Stops the thread if it runs; closes tun and udp; frees all. Harmless on a zeroed worker. */
 void cv_worker_done(struct cv_worker *worker);
 

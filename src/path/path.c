@@ -5,12 +5,12 @@
 
 #include "stages.h"
 
-int cv_path_init(struct cv_path *path, struct cv_plane *plane, const char *aead_name)
+int cv_path_init(struct cv_path *path, struct cv_plane *plane, const struct cv_aead_choice *choice)
 {
 	int r;
 
 	*path = (struct cv_path){ .plane = plane };
-	r = cv_aead_init(&path->aead, aead_name);
+	r = cv_aead_init(&path->aead, choice);
 	if (r < 0)
 		return r;
 	path->out = calloc(1, sizeof(*path->out));
@@ -35,7 +35,6 @@ void cv_path_done(struct cv_path *path)
 		cv_merge_free(path->in->merge);
 		free(path->in);
 	}
-	if (path->aead.provider)
-		cv_aead_done(&path->aead);
+	cv_aead_done(&path->aead);
 	*path = (struct cv_path){ 0 };
 }

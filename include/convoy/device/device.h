@@ -38,7 +38,8 @@ void cv_device_turn(struct cv_device *device, cv_time now);
 /* The interface was deleted under us: there is nothing left to do but to end. */
 bool cv_device_is_gone(const struct cv_device *device);
 
-/* "loop=io_uring workers=1 tso=yes uso=yes gso=yes gro=yes aead=libsodium" */
+/* "loop=io_uring workers=1 tso=yes uso=yes gso=yes gro=yes aead=ipsec-mb/openssl": the AEAD
+ * provider of full packets, and that of small ones when it is another. */
 const char *cv_device_capabilities(const struct cv_device *device,
 				   char ret_text[CV_CAPABILITIES_TEXT_MAX]);
 

@@ -87,11 +87,11 @@ struct cv_path {
 
 /**
  * cv_path_init() - take the memory of one thread's path; nothing is allocated afterwards
- * @aead_name:	provider, or NULL for the best
+ * @choice:	of AEAD providers; NULL for libsodium
  *
- * Return: 0, -ENOENT (no such provider), -ENOMEM.
+ * Return: 0 or -errno.
  */
-int cv_path_init(struct cv_path *path, struct cv_plane *plane, const char *aead_name);
+int cv_path_init(struct cv_path *path, struct cv_plane *plane, const struct cv_aead_choice *choice);
 void cv_path_done(struct cv_path *path);
 
 /**
