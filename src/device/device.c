@@ -212,6 +212,8 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 		struct cv_worker *worker = &device->workers[i];
 
 		worker->control = device->loop;
+		worker->team = device->workers;
+		worker->team_n = device->n_workers;
 		worker->loop_kind = loop_kind(config);
 		worker->want_gso = config->offload.udp_gso;
 		worker->tun.fd = -1;
@@ -386,6 +388,8 @@ void cv_device_free(struct cv_device *device)
 	if (!device)
 		return;
 	cv_iface_undo(&device->iface);
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_worker_stop(&device->workers[i]);
 	for (size_t i = 0; i < device->n_workers; i++)
 		cv_worker_done(&device->workers[i]);
 	cv_udp_close(&device->udp);

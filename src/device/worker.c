@@ -114,6 +114,53 @@ static bool tun_ready(struct cv_watch *watch, uint32_t revents)
 
 /* Inbound --------------------------------------------------------------------------------- */
 
+static struct cv_worker *worker_of(struct cv_path *path)
+{
+	return (struct cv_worker *)((char *)path - offsetof(struct cv_worker, path));
+}
+
+/* Wake as many idle workers as the burst has work for, beside us. */
+static void call_helpers(struct cv_worker *worker, size_t jobs)
+{
+	size_t wanted = jobs / CV_SHARE_MIN;
+
+	for (size_t i = 0; i < worker->team_n && wanted; i++) {
+		struct cv_worker *other = &worker->team[i];
+
+		if (other == worker || !__atomic_load_n(&other->idle, __ATOMIC_ACQUIRE))
+			continue;
+		cv_loop_wake(other->loop);
+		wanted--;
+	}
+}
+
+static void open_shared(struct cv_path *path, struct cv_aead_job *jobs, size_t n)
+{
+	struct cv_worker *worker = worker_of(path);
+
+	if (n < CV_SHARE_MIN) {
+		cv_aead_open(&path->aead, jobs, n);
+		return;
+	}
+	cv_share_begin(&worker->share, jobs, n);
+	call_helpers(worker, n);
+	cv_share_finish(&worker->share, &path->aead);
+}
+
+/* Help others as long as there is something to help with. */
+static void help(struct cv_worker *worker)
+{
+	bool any = worker->team_n > 1;
+
+	while (any) {
+		any = false;
+		for (size_t i = 0; i < worker->team_n; i++)
+			if (&worker->team[i] != worker &&
+			    cv_share_help(&worker->team[i].share, &worker->path.aead))
+				any = true;
+	}
+}
+
 /* The TUN does not take this super: the packets go one by one, and supers of its kind rest. */
 static void write_singly(struct cv_worker *worker, const struct cv_gather *gather, size_t n,
 			 cv_time now)
@@ -252,12 +299,28 @@ static int thread_open(struct cv_worker *worker)
 	return cv_loop_add(worker->loop, &worker->tun_watch);
 }
 
-/* The end of a turn: tell control, answer its call, let go of RCU pointers. */
+/* The worker of this thread, for the calls around a wait, which have no argument. */
+static _Thread_local struct cv_worker *own;
+
+static void wait_begins(void)
+{
+	__atomic_store_n(&own->idle, true, __ATOMIC_RELEASE);
+	cv_rcu_offline();
+}
+
+static void wait_ends(void)
+{
+	cv_rcu_online();
+	__atomic_store_n(&own->idle, false, __ATOMIC_RELAXED);
+}
+
+/* The end of a turn: help others, tell control, answer its call, let go of RCU pointers. */
 static void turn_end(struct cv_worker *worker)
 {
 	struct cv_worker_call *call = __atomic_load_n(&worker->call, __ATOMIC_ACQUIRE);
 
 	worker->turns++;
+	help(worker);
 	if (call) {
 		__atomic_store_n(&worker->call, NULL, __ATOMIC_RELAXED);
 		call->fn(worker);
@@ -275,12 +338,13 @@ static void *thread_main(void *arg)
 	struct cv_worker *worker = arg;
 	int r;
 
+	own = worker;
 	cv_rcu_register();
 	r = thread_open(worker);
 	worker->start_result = r;
 	sem_post(&worker->started);
 	while (r >= 0 && !__atomic_load_n(&worker->stop, __ATOMIC_ACQUIRE)) {
-		cv_loop_turn(worker->loop, CV_TIME_NEVER, cv_rcu_offline, cv_rcu_online);
+		cv_loop_turn(worker->loop, CV_TIME_NEVER, wait_begins, wait_ends);
 		turn_end(worker);
 	}
 	if (worker->loop) {
@@ -320,6 +384,7 @@ int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane,
 {
 	int r = cv_path_init(&worker->path, plane, choice);
 
+	worker->path.open_burst = open_shared;
 	sem_init(&worker->started, 0, 0);
 	worker->udp.fd4 = worker->udp.fd6 = -1;
 	worker->tun_mem = aligned_alloc(64, CV_WORKER_TUN_MEM);
@@ -330,15 +395,19 @@ int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane,
 	return r;
 }
 
+void cv_worker_stop(struct cv_worker *worker)
+{
+	if (!worker->running)
+		return;
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELEASE);
+	if (worker->loop)
+		cv_loop_wake(worker->loop);
+	pthread_join(worker->thread, NULL);
+	worker->running = false;
+}
+
 void cv_worker_done(struct cv_worker *worker)
 {
-	if (worker->running) {
-		__atomic_store_n(&worker->stop, true, __ATOMIC_RELEASE);
-		if (worker->loop)
-			cv_loop_wake(worker->loop);
-		pthread_join(worker->thread, NULL);
-		worker->running = false;
-	}
 	cv_loop_free(worker->loop);
 	worker->loop = NULL;
 	cv_udp_close(&worker->udp);

@@ -10,6 +10,7 @@
 #include <convoy/path/path.h>
 
 #include "ring.h"
+#include "share.h"
 
 enum {
 	/* Batches of one turn of the TUN. 16 full supers a turn are the best measured: more leave
@@ -40,7 +41,9 @@ struct cv_worker_snapshot {
 struct cv_worker {
 	struct cv_loop *control; /* to be woken when there is something for control */
 	enum cv_loop_kind loop_kind;
-	bool want_gso, want_tso, want_uso;
+	bool want_gso;
+	struct cv_worker *team; /* all workers of the device, this one among them */
+	size_t team_n;
 
 	pthread_t thread;
 	bool running;                /* thread exists: control's own note */
@@ -54,6 +57,9 @@ struct cv_worker {
 	struct cv_udp udp;    /* opened by control while no watch is on it */
 	bool attached;        /* the thread watches udp */
 	struct cv_path path;
+
+	struct cv_share share; /* the burst that others may help with */
+	bool idle;             /* atomic: waits for something to do */
 
 	struct cv_watch tun_watch, udp4_watch, udp6_watch;
 	bool blocked;      /* trains wait for room in a socket, the TUN is not read */
@@ -76,7 +82,10 @@ struct cv_worker {
  */
 int cv_worker_init(struct cv_worker *worker, struct cv_plane *plane,
 		   const struct cv_aead_choice *choice);
-/* Stops the thread if it runs; closes tun and udp; frees all. Harmless on a zeroed worker. */
+/* End the thread and wait for it. Harmless when it never ran. */
+void cv_worker_stop(struct cv_worker *worker);
+/* Close tun and udp and free all. The whole team is stopped: its threads wake each other's loops.
+ * Harmless on a zeroed worker. */
 void cv_worker_done(struct cv_worker *worker);
 
 /* Start the thread; returns when its loop stands. Return: 0 or -errno. */

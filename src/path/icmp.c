@@ -1,7 +1,7 @@
 /*
  * icmp: the answer to a packet that we cannot carry, as the kernel would give it.
  *
- *	answer   | IP: from -> packet's source | type, code, csum, word | head of the packet |
+ *	answer   | IP: from -> packet's source | type, code, csum, 0    | head of the packet |
  *
  * The packet comes back as far as it fits: 576 bytes in all over IPv4 (RFC 1812 section 4.3.2.3),
  * 1280 over IPv6 (RFC 4443 section 3.1).
@@ -24,21 +24,15 @@ enum {
 	TOS4 = 0xc0, /* internetwork control, RFC 1812 section 4.3.2.5 */
 };
 
-/* RFC 792; RFC 4443, section 2.1. The last word is unused, or the MTU. */
+/* RFC 792; RFC 4443, section 3.1. */
 struct icmp_header {
 	uint8_t type;
 	uint8_t code;
 	cv_be16 csum;
-	cv_be32 word;
+	uint8_t unused[4];
 };
 
 _Static_assert(sizeof(struct icmp_header) == 8, "RFC 792");
-
-/* What to say, in both languages. */
-struct answer {
-	struct icmp_header v4, v6;
-	bool to_multicast; /* v6 multicasts may be answered (RFC 4443 section 2.4 e.3) */
-};
 
 /* IPv4: RFC 1122, section 3.2.2. */
 static bool may_answer4(const struct cv_ip *ip, const uint8_t *packet)
@@ -71,7 +65,7 @@ static bool may_answer4(const struct cv_ip *ip, const uint8_t *packet)
 }
 
 /* IPv6: RFC 4443, section 2.4 (e). */
-static bool may_answer6(const struct cv_ip *ip, const uint8_t *packet, bool to_multicast)
+static bool may_answer6(const struct cv_ip *ip, const uint8_t *packet)
 {
 	static const uint8_t unspecified[16];
 	struct cv_ip6_walk walk = { ip->protocol, ip->l4 };
@@ -79,7 +73,7 @@ static bool may_answer6(const struct cv_ip *ip, const uint8_t *packet, bool to_m
 	uint32_t len;
 
 	if (ip->src.b[0] == 0xff || !memcmp(ip->src.b, unspecified, sizeof(unspecified)) ||
-	    (ip->dst.b[0] == 0xff && !to_multicast))
+	    ip->dst.b[0] == 0xff)
 		return false;
 	/* It may be an ICMP error behind extension headers. */
 	while (cv_ip6_is_extension(walk.protocol)) {
@@ -130,11 +124,15 @@ static void write_ip6(uint8_t *out, const struct cv_addr *from, const struct cv_
 	memcpy(out, &ip, sizeof(ip));
 }
 
-static size_t write_answer(const struct answer *answer, const uint8_t *packet,
-			   const struct cv_ip *ip, const struct cv_addr *from, uint8_t *out)
+static size_t write_answer(const uint8_t *packet, const struct cv_ip *ip,
+			   const struct cv_addr *from, uint8_t *out)
 {
+	static const struct icmp_header unreachable4 = { .type = ICMP_DEST_UNREACH,
+							 .code = ICMP_HOST_UNREACH };
+	static const struct icmp_header unreachable6 = { .type = ICMP6_DST_UNREACH,
+							 .code = ICMP6_DST_UNREACH_ADDR };
 	bool v4 = ip->family == AF_INET;
-	struct icmp_header icmp = v4 ? answer->v4 : answer->v6;
+	struct icmp_header icmp = v4 ? unreachable4 : unreachable6;
 	uint32_t head = (v4 ? sizeof(struct cv_ip4) : sizeof(struct cv_ip6)) + sizeof(icmp);
 	uint32_t room = (v4 ? ANSWER4_MAX : CV_ICMP_MAX) - head;
 	uint32_t quoted = ip->len < room ? ip->len : room;
@@ -154,41 +152,14 @@ static size_t write_answer(const struct answer *answer, const uint8_t *packet,
 	return head + quoted;
 }
 
-static size_t answer_packet(const struct answer *answer, const uint8_t *packet, size_t len,
-			    const struct cv_addr *from, uint8_t *out)
+size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
+			   uint8_t out[CV_ICMP_MAX])
 {
 	struct cv_ip ip;
 
 	if (cv_ip_parse(packet, len, &ip) || from->family != ip.family)
 		return 0;
-	if (ip.family == AF_INET ? !may_answer4(&ip, packet)
-				 : !may_answer6(&ip, packet, answer->to_multicast))
+	if (ip.family == AF_INET ? !may_answer4(&ip, packet) : !may_answer6(&ip, packet))
 		return 0;
-	return write_answer(answer, packet, &ip, from, out);
-}
-
-size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
-			   uint8_t out[CV_ICMP_MAX])
-{
-	static const struct answer answer = {
-		.v4 = { .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH },
-		.v6 = { .type = ICMP6_DST_UNREACH, .code = ICMP6_DST_UNREACH_ADDR },
-	};
-
-	return answer_packet(&answer, packet, len, from, out);
-}
-
-size_t cv_icmp_too_big(const uint8_t *packet, size_t len, const struct cv_addr *from, uint32_t mtu,
-		       uint8_t out[CV_ICMP_MAX])
-{
-	const struct answer answer = {
-		/* RFC 1191, section 4: the MTU is the low half of the word. */
-		.v4 = { .type = ICMP_DEST_UNREACH,
-			.code = ICMP_FRAG_NEEDED,
-			.word = cv_be32_of(mtu < UINT16_MAX ? mtu : UINT16_MAX) },
-		.v6 = { .type = ICMP6_PACKET_TOO_BIG, .word = cv_be32_of(mtu) },
-		.to_multicast = true,
-	};
-
-	return answer_packet(&answer, packet, len, from, out);
+	return write_answer(packet, &ip, from, out);
 }

@@ -130,7 +130,7 @@ void cv_open(struct cv_path *path, cv_time now)
 	struct owner owner = { 0 };
 	size_t n = in->batch.n;
 
-	cv_aead_open(&path->aead, in->jobs, n);
+	path->open_burst(path, in->jobs, n);
 	for (size_t first = 0, end; first < n; first = end) {
 		struct run run;
 

@@ -5,11 +5,16 @@
 
 #include "stages.h"
 
+static void open_alone(struct cv_path *path, struct cv_aead_job *jobs, size_t n)
+{
+	cv_aead_open(&path->aead, jobs, n);
+}
+
 int cv_path_init(struct cv_path *path, struct cv_plane *plane, const struct cv_aead_choice *choice)
 {
 	int r;
 
-	*path = (struct cv_path){ .plane = plane };
+	*path = (struct cv_path){ .plane = plane, .open_burst = open_alone };
 	r = cv_aead_init(&path->aead, choice);
 	if (r < 0)
 		return r;

@@ -13,7 +13,8 @@ enum {
 /**
  * cv_icmp_unreachable() - host unreachable (v4: type 3 code 1; v6: type 1 code 3)
  * @packet, @len:	the packet that has no peer
- * @from:	address that answers: one of the tunnel's own, same family
+ * @from:	address that answers, of the same family. Never one of this host's: the host drops
+ *		packets from its own addresses as martians. The path answers from the destination.
  * @out:	room for CV_ICMP_MAX bytes
  *
  * Never answers what must not be answered: ICMP errors, fragments but the first, multicast and
@@ -23,11 +24,3 @@ enum {
  */
 size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
 			   uint8_t out[CV_ICMP_MAX]);
-
-/**
- * cv_icmp_too_big() - packet too big / fragmentation needed, carrying `mtu`; otherwise as above
- *
- * But an IPv6 packet to a multicast address is answered (RFC 4443 section 2.4 e.3).
- */
-size_t cv_icmp_too_big(const uint8_t *packet, size_t len, const struct cv_addr *from, uint32_t mtu,
-		       uint8_t out[CV_ICMP_MAX]);

@@ -81,6 +81,8 @@ struct cv_path {
 	/* Set when a peer's first wish was queued: the caller wakes the control thread, clears it.
 	 */
 	bool wake_control;
+	/* Opens a burst: cv_aead_open() by this path's aead, unless the owner sets another way. */
+	void (*open_burst)(struct cv_path *path, struct cv_aead_job *jobs, size_t n);
 	struct cv_outbound *out;
 	struct cv_inbound *in;
 };

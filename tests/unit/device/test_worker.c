@@ -142,6 +142,7 @@ static int scene_close(void **state)
 {
 	struct scene *scene = *state;
 
+	cv_worker_stop(&scene->worker);
 	cv_worker_done(&scene->worker);
 	cv_loop_free(scene->control);
 	end_close(&scene->near);
