@@ -140,7 +140,29 @@ class Lines:
         self._thread.join(STOP_S)
 
 
-class End:
+class Usage:
+    """What the process with our `pid` uses: CPU, memory and wake-ups."""
+
+    def cpu_s(self):
+        """CPU seconds so far, user and system, of all threads."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    def rss(self):
+        """Resident memory in bytes."""
+        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    def waits(self):
+        """How often any of its threads gave up the CPU to wait: each wake-up from idle is one."""
+        total = 0
+        for status in pathlib.Path(f"/proc/{self.pid}/task").glob("*/status"):
+            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(),
+                                   re.M)[1])
+        return total
+
+
+class End(Usage):
     """A running tunnel end: a process and its interface in a namespace."""
 
     def __init__(self, namespace, tunnel):
@@ -184,24 +206,6 @@ class End:
             assert self.running(), f"{self.name} ended while we waited: {what}"
             return holds()
         poll(holds_or_died, what)
-
-    def cpu_s(self):
-        """CPU seconds so far, user and system, of all threads."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-    def rss(self):
-        """Resident memory in bytes."""
-        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
-
-    def waits(self):
-        """How often any of its threads gave up the CPU to wait: each wake-up from idle is one."""
-        total = 0
-        for status in pathlib.Path(f"/proc/{self.pid}/task").glob("*/status"):
-            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(),
-                                   re.M)[1])
-        return total
 
 
 class Convoy(End):

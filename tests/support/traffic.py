@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 
-STALL_S = 60  # a transfer that moves nothing for so long has failed; not a bar
+STALL_S = 30  # a transfer that moves nothing for so long has failed; not a bar
 UDP_SEGMENT = 103  # linux/udp.h
 CHUNK = 1 << 18
 
@@ -17,17 +17,25 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def ping(namespace, address, count=10, interval=0.01, size=56, wait_s=10):
+def ping_text(namespace, address, count=10, interval=0.01, size=56, wait_s=10):
+    return namespace.run("ping", "-n", "-c", count, "-i", interval, "-s", size, "-W", wait_s,
+                         address, check=False).stdout
+
+
+def ping(*args, **kwargs):
     """Returns (lost, median rtt in ms or None)."""
-    done = namespace.run("ping", "-n", "-c", count, "-i", interval, "-s", size, "-W", wait_s,
-                         address, check=False)
-    return ping_result(done.stdout)
+    return ping_result(ping_text(*args, **kwargs))
 
 
 def ping_result(text):
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+)", text).groups())
-    times = sorted(float(t) for t in re.findall(r"time=([\d.]+) ms", text))
+    times = ping_times(text)
     return sent - received, times[len(times) // 2] if times else None
+
+
+def ping_times(text):
+    """The round trips in ms, from the shortest."""
+    return sorted(float(t) for t in re.findall(r"time=([\d.]+) ms", text))
 
 
 def reaches(namespace, address, **kwargs):
@@ -179,19 +187,31 @@ class Iperf:
         self._drain.start()
 
     def run(self, client, address, seconds, *args):
-        """{"mbit_s": received, "bytes": received, "lost_percent": of UDP, "retransmits": of TCP}"""
+        """What arrived: {"mbit_s", "bytes"}; with --bidir the sum of both ways.
+
+        Of UDP also "lost_percent", "out_of_order", and "sent" and "received" datagrams in "seconds".
+        """
         done = client.run("iperf3", "-J", "-c", address, "-p", self.port, "-t", seconds, *args,
-                          check=False)
+                          check=False, timeout=seconds + STALL_S)
         report = json.loads(done.stdout)
         if "error" in report:
             raise RuntimeError(f"iperf3: {report['error']}")
         end = report["end"]
-        udp = report["start"]["test_start"]["protocol"] == "UDP"
-        total = end["sum"] if udp else end["sum_received"]
-        received = total["bytes"] * (1 - total["lost_percent"] / 100) if udp else total["bytes"]
+        if report["start"]["test_start"]["protocol"] == "UDP":
+            return self._datagrams(end)
+        ways = [end[name] for name in ("sum_received", "sum_received_bidir_reverse") if name in end]
+        return {"mbit_s": sum(way["bytes"] * 8 / way["seconds"] / 1e6 for way in ways),
+                "bytes": sum(way["bytes"] for way in ways)}
+
+    @staticmethod
+    def _datagrams(end):
+        total = end["sum"]
+        received = total["bytes"] * (1 - total["lost_percent"] / 100)
         return {"mbit_s": received * 8 / total["seconds"] / 1e6, "bytes": int(received),
-                "lost_percent": total.get("lost_percent"),
-                "retransmits": end.get("sum_sent", {}).get("retransmits")}
+                "lost_percent": total["lost_percent"],
+                "sent": total["packets"], "received": total["packets"] - total["lost_packets"],
+                "seconds": total["seconds"],
+                "out_of_order": sum(each["udp"]["out_of_order"] for each in end["streams"])}
 
     def close(self):
         self._process.terminate()
