@@ -103,6 +103,10 @@ int cv_aead_choose(const char *name, cv_time (*clock)(void), struct cv_aead_choi
 {
 	cv_time best[CV_AEAD_CLASSES];
 
+#ifdef CV_BENCH_COPY
+	*ret_choice = (struct cv_aead_choice){ { &cv_aead_copy, &cv_aead_copy } };
+	return 0;
+#endif
 	if (name)
 		return choose_by_name(name, ret_choice);
 	for (int class = 0; class < CV_AEAD_CLASSES; class ++)

@@ -451,6 +451,30 @@ static void a_source_of_another_peer_is_refused_but_the_peer_is_believed(void **
 	world_close(world);
 }
 
+static void a_super_that_lies_is_counted_and_nothing_else_happens(void **unused)
+{
+	struct world *world = world_open();
+	struct cv_super supers[3];
+	static uint8_t mem[3][65536];
+
+	end_connect(&world->a);
+	for (int i = 0; i < 3; i++)
+		make_super(&world->flows[0], 0, 4000, mem[i], &supers[i]);
+	supers[0].vnet.gso_size = 0;
+	supers[1].vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+	supers[2].data[0] = 0x75; /* version 7 */
+	cv_path_load(&world->a.path, supers, 3, world->now);
+	assert_true(cv_path_outbound(&world->a.path, world->now));
+	to_wire(world);
+	assert_int_equal(world->wire_n, 0);
+	assert_int_equal(world->a.path.drops.count[CV_DROP_VNET_HEADER], 2);
+	assert_int_equal(world->a.path.drops.count[CV_DROP_NOT_IP], 1);
+	assert_int_equal(drops_sum(&world->a.path.drops), 3);
+	assert_int_equal(world->a.path.counts.out_supers, 0);
+	assert_int_equal(world->a.peer->tx_bytes, 0);
+	world_close(world);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -459,6 +483,7 @@ int main(void)
 		cmocka_unit_test(without_a_session_packets_wait_and_then_leave_in_order),
 		cmocka_unit_test(more_than_128_waiting_drop_the_oldest),
 		cmocka_unit_test(an_old_session_opens_nothing_and_sends_nothing),
+		cmocka_unit_test(a_super_that_lies_is_counted_and_nothing_else_happens),
 		cmocka_unit_test(a_source_of_another_peer_is_refused_but_the_peer_is_believed),
 	};
 	const char *seed = getenv("CV_SEED");
