@@ -80,21 +80,9 @@ static int watch_signals(struct control *control)
 	return cv_loop_add(control->loop, &control->signals);
 }
 
-static enum cv_loop_kind loop_kind(const struct cv_config *config)
-{
-	switch (config->loop) {
-	case CV_CONFIG_LOOP_IO_URING:
-		return CV_LOOP_IO_URING;
-	case CV_CONFIG_LOOP_EPOLL:
-		return CV_LOOP_EPOLL;
-	default:
-		return CV_LOOP_AUTO;
-	}
-}
-
 static int open_control(struct control *control, const struct cv_config *config)
 {
-	int r = cv_loop_new(loop_kind(config), &control->loop);
+	int r = cv_loop_new(cv_device_loop_kind(config), &control->loop);
 
 	if (r < 0) {
 		cv_log_err("%s: no event loop: %s", config->name, strerror(-r));

@@ -157,7 +157,7 @@ static size_t count_workers(const struct cv_config *config)
 	return cores / 2 > AUTO_WORKERS_MAX ? AUTO_WORKERS_MAX : (size_t)cores / 2;
 }
 
-static enum cv_loop_kind loop_kind(const struct cv_config *config)
+enum cv_loop_kind cv_device_loop_kind(const struct cv_config *config)
 {
 	switch (config->loop) {
 	case CV_CONFIG_LOOP_IO_URING:
@@ -214,7 +214,7 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 		worker->control = device->loop;
 		worker->team = device->workers;
 		worker->team_n = device->n_workers;
-		worker->loop_kind = loop_kind(config);
+		worker->loop_kind = cv_device_loop_kind(config);
 		worker->want_gso = config->offload.udp_gso;
 		worker->tun.fd = -1;
 	}

@@ -21,6 +21,7 @@
 #include <convoy/path/split.h>
 
 #include "flow_packets.h"
+#include "law.h"
 
 enum {
 	ROUNDS = 1000,
@@ -29,48 +30,9 @@ enum {
 	PAYLOAD_MAX = 1400,
 };
 
-/* Random numbers: splitmix64. */
-static uint64_t random_state;
-
-static uint32_t below(uint32_t bound)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((z >> 32) * bound >> 32);
-}
-
 static bool one_in(uint32_t n)
 {
 	return below(n) == 0;
-}
-
-/* Run a law for many seeds, or for the one that is asked for. */
-static uint64_t seed;
-static bool law_runs;
-
-static void for_all_seeds(void (*law)(void))
-{
-	const char *asked = getenv("CV_SEED");
-	uint32_t rounds = asked ? 1 : ROUNDS;
-
-	seed = asked ? strtoull(asked, NULL, 0) : UINT64_C(0xc0) << 32;
-	fprintf(stderr, "seeds from %#llx, %u of them\n", (unsigned long long)seed, rounds);
-	for (uint32_t round = 0; round < rounds; round++, seed++) {
-		random_state = seed;
-		law_runs = true;
-		law();
-		law_runs = false;
-	}
-}
-
-static int name_failed_seed(void **state)
-{
-	if (law_runs)
-		fprintf(stderr, "failed with CV_SEED=%#llx\n", (unsigned long long)seed);
-	law_runs = false;
-	return 0;
 }
 
 /* Batches */
@@ -404,17 +366,17 @@ static void merge_undoes_split_law(void)
 
 static void split_undoes_merge_and_order_holds(void **state)
 {
-	for_all_seeds(split_undoes_merge_law);
+	for_all_seeds(ROUNDS, split_undoes_merge_law);
 }
 
 static void undo_undoes_merge(void **state)
 {
-	for_all_seeds(undo_undoes_merge_law);
+	for_all_seeds(ROUNDS, undo_undoes_merge_law);
 }
 
 static void merge_undoes_split(void **state)
 {
-	for_all_seeds(merge_undoes_split_law);
+	for_all_seeds(ROUNDS, merge_undoes_split_law);
 }
 
 static int take_merge(void **state)

@@ -21,6 +21,8 @@
 #include <convoy/peer/peer.h>
 #include <convoy/peer/routes.h>
 
+#include "law.h"
+
 enum {
 	ROUNDS = 1500,
 	CHANGES = 120,
@@ -28,46 +30,6 @@ enum {
 	PEERS = 6,
 	VARYING_BITS = 6,
 };
-
-/* Random numbers: splitmix64. */
-static uint64_t random_state;
-
-static uint32_t below(uint32_t bound)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((z >> 32) * bound >> 32);
-}
-
-/* Run a law for many seeds, or for the one that is asked for. */
-static uint64_t seed;
-static bool law_runs;
-
-static void for_all_seeds(void (*law)(void))
-{
-	const char *asked = getenv("CV_SEED");
-	uint32_t rounds = asked ? 1 : ROUNDS;
-
-	seed = asked ? strtoull(asked, NULL, 0) : UINT64_C(0xc0) << 32;
-	fprintf(stderr, "seeds from %#llx, %u of them\n", (unsigned long long)seed, rounds);
-	for (uint32_t round = 0; round < rounds; round++, seed++) {
-		random_state = seed;
-		law_runs = true;
-		law();
-		law_runs = false;
-	}
-}
-
-static int name_failed_seed(void **state)
-{
-	(void)state;
-	if (law_runs)
-		fprintf(stderr, "failed with CV_SEED=%#llx\n", (unsigned long long)seed);
-	law_runs = false;
-	return 0;
-}
 
 /* The model: a list in order of insertion, over all peers. */
 struct entry {
@@ -232,7 +194,7 @@ static void routes_are_the_model(void)
 static void routes_are_a_list_searched_from_end_to_end(void **state)
 {
 	(void)state;
-	for_all_seeds(routes_are_the_model);
+	for_all_seeds(ROUNDS, routes_are_the_model);
 }
 
 int main(void)

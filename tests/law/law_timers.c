@@ -24,6 +24,8 @@
 
 #include <convoy/peer/timers.h>
 
+#include "law.h"
+
 enum {
 	ROUNDS = 1500,
 	EVENTS = 300,
@@ -31,46 +33,6 @@ enum {
 };
 
 #define S CV_NS_PER_S
-
-/* Random numbers: splitmix64. */
-static uint64_t random_state;
-
-static uint32_t below(uint32_t bound)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((z >> 32) * bound >> 32);
-}
-
-/* Run a law for many seeds, or for the one that is asked for. */
-static uint64_t seed;
-static bool law_runs;
-
-static void for_all_seeds(void (*law)(void))
-{
-	const char *asked = getenv("CV_SEED");
-	uint32_t rounds = asked ? 1 : ROUNDS;
-
-	seed = asked ? strtoull(asked, NULL, 0) : UINT64_C(0xc0) << 32;
-	fprintf(stderr, "seeds from %#llx, %u of them\n", (unsigned long long)seed, rounds);
-	for (uint32_t round = 0; round < rounds; round++, seed++) {
-		random_state = seed;
-		law_runs = true;
-		law();
-		law_runs = false;
-	}
-}
-
-static int name_failed_seed(void **state)
-{
-	(void)state;
-	if (law_runs)
-		fprintf(stderr, "failed with CV_SEED=%#llx\n", (unsigned long long)seed);
-	law_runs = false;
-	return 0;
-}
 
 /* What fired in either world: how often so far, and what last. */
 struct log {
@@ -423,7 +385,7 @@ static void lazy_timers_are_eager_timers(void)
 static void lazy_timers_fire_when_eager_ones_do(void **state)
 {
 	(void)state;
-	for_all_seeds(lazy_timers_are_eager_timers);
+	for_all_seeds(ROUNDS, lazy_timers_are_eager_timers);
 }
 
 /* Bursts both ways every millisecond for 100 seconds: what the laziness is for. */

@@ -13,6 +13,9 @@ struct cv_device;
 
 enum { CV_CAPABILITIES_TEXT_MAX = 256 };
 
+/* The kind of loop that the config asks for, of control and workers alike. */
+enum cv_loop_kind cv_device_loop_kind(const struct cv_config *config);
+
 /**
  * cv_device_new() - make the interface, set it up, start the workers
  * @config:	borrowed for the call
