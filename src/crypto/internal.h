@@ -15,4 +15,5 @@ struct cv_aead_nonce {
 	cv_le64 counter;
 };
 
-extern const struct cv_aead_provider cv_aead_sodium, cv_aead_openssl, cv_aead_ipsec_mb, cv_aead_copy;
+extern const struct cv_aead_provider cv_aead_sodium, cv_aead_openssl, cv_aead_ipsec_mb,
+	cv_aead_copy;

@@ -32,6 +32,13 @@ __attribute__((format(printf, 1, 2))) static inline void run(const char *format,
 		fail_msg("failed: %s", command);
 }
 
+/* Give lo an IPv6 address and wait until the kernel has its route: that comes a moment later. */
+static inline void address_add(const char *address, int bits)
+{
+	run("ip addr add %s/%d dev lo nodad", address, bits);
+	run("until ip route get %s | grep -q local; do :; done 2>/dev/null", address);
+}
+
 static inline int netns_enter(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };

@@ -195,7 +195,7 @@ static void answer_comes_from(const char *second, bool by_train)
 
 static void answers_come_from_the_address_that_was_asked(void **state)
 {
-	run("ip addr add fd00::5/128 dev lo nodad");
+	address_add("fd00::5", 128);
 	for (int i = 0; i < 2; i++) {
 		answer_comes_from("127.0.0.5", i == 0);
 		answer_comes_from("fd00::5", i == 0);
@@ -228,8 +228,8 @@ static void link_local_addresses_go_with_their_interface(void **state)
 	const unsigned lo = if_nametoindex("lo");
 	struct cv_train train = train_to("fe80::7", w.b.port, w.mem, 2500, 1000);
 
-	run("ip addr add fe80::7/64 dev lo nodad");
-	run("ip addr add fd00::7/128 dev lo nodad");
+	address_add("fe80::7", 64);
+	address_add("fd00::7", 128);
 	train.remote.scope = lo;
 	send_all(&train, 1);
 	receive(&w.b, w.b.fd6, 1);
@@ -261,7 +261,10 @@ static void a_source_goes_stale_when_its_address_is_removed(void **state)
 		struct cv_source source = { addr_of(sources[i]), if_nametoindex("lo") };
 		struct cv_train train = train_to(addresses[i], w.b.port, w.mem, 2500, 1000);
 
-		run("ip addr add %s dev lo%s", sources[i], i == 0 ? "" : " nodad");
+		if (i == 0)
+			run("ip addr add %s dev lo", sources[i]);
+		else
+			address_add(sources[i], 128);
 		train.local = source;
 		send_all(&train, 1);
 		assert_false(train.source_refused);
