@@ -3,10 +3,9 @@ import argparse
 import ipaddress
 import pathlib
 import re
-import signal
 import sys
 
-from measure import ROOT, machine, measured, number, progress, table
+from measure import ROOT, begin, flow_table, machine, measured, number, progress
 
 from ends import Convoy, new_key, new_psk
 from net import Net
@@ -103,12 +102,7 @@ def report(rows, told):
     facts = machine()
     print(f"\n{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}; "
           "both ends and iperf3 on this machine\n")
-    head = ("", "Mbit/s", "lost %", "CPU s/GiB", "segments/UDP send", "packets/TUN write",
-            "syscalls/datagram")
-    for line in table(head, [
-            (label, number(r["mbit_s"]), number(r["lost_percent"], 1), number(r["cpu_s_gib"], 2),
-             number(r["segments_per_send"], 1), number(r["packets_per_write"], 1),
-             number(r["calls_per_datagram"], 3)) for label, r in rows]):
+    for line in flow_table(rows):
         print(line)
     print("\nCPU: both daemons, user and system, per GiB received.")
     for name, words in told.items():
@@ -120,8 +114,7 @@ def main():
     parser.add_argument("--convoy", required=True, type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=5, help="of iperf3, a row")
     args = parser.parse_args()
-    # A service manager's or timeout's SIGTERM unwinds as ^C does: nothing is left behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    begin()
     run(args.convoy.resolve(), args.seconds)
 
 

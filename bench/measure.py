@@ -1,53 +1,99 @@
 """What the benches share: a measured run through two tunnel ends, and the machine's facts."""
+import os
 import pathlib
 import platform
 import re
+import signal
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/support"))
 
-from ends import Convoy  # noqa: E402
-
 CALLS = ("udp.send_calls", "udp.receive_calls", "tun.read_calls", "tun.write_calls", "loop.turns")
 GIB = 1 << 30
+# How a sender's TCP says that segments were not lost but late (Linux, TcpExt in netstat).
+REORDERED = ("TCPSACKReorder", "TCPRenoReorder", "TCPTSReorder")
 
 
 def progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def begin():
+    """What each bench does first: root, and an orderly end for ^C and SIGTERM alike."""
+    if os.geteuid() != 0:
+        raise SystemExit("network namespaces and TUN devices need root: run it with sudo")
+
+    def leave(number, _):
+        # Impatience does not interrupt the cleaning up.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+def need_packages(*packages):
+    """Install those of the named Debian packages that are missing."""
+    script = '. tests/support/packages.sh && need_packages "${NET_PACKAGES[@]}" "$@" >&2'
+    subprocess.run(["bash", "-c", script, "bash", *packages], cwd=ROOT, check=True)
+
+
 def ratio(over, under):
     return over / under if under else None
 
 
-def measured(iperf, client, server, address, seconds, *args):
-    """One iperf3 run from client to server (with -R: back) and what it cost both ends.
+def tcp_counts(namespaces):
+    """What TCP of these namespaces did so far: (segments sent again, reorderings seen)."""
+    counts = {}
+    for namespace in namespaces:
+        with namespace.entered():
+            text = "".join(pathlib.Path("/proc/thread-self/net", name).read_text()
+                           for name in ("snmp", "netstat"))
+        lines = text.splitlines()
+        for names, values in zip(lines[::2], lines[1::2]):
+            for name, value in zip(names.split()[1:], values.split()[1:]):
+                counts[name] = counts.get(name, 0) + int(value)
+    return counts["RetransSegs"], sum(counts.get(name, 0) for name in REORDERED)
 
-    mbit_s: received payload. cpu_s_gib: CPU seconds of both daemons per GiB of it. Of a Convoy
-    as well, from its own counters: segments per UDP send at the sender, packets per TUN write at
+
+def measured(iperf, client, server, address, seconds, *args):
+    """One run of `iperf` from client to server (with -R: back) and what it cost both ends.
+
+    mbit_s: received payload. cpu_s_gib: CPU seconds of both ends per GiB of it, None of ends
+    without processes. retransmits and
+    reordered: of TCP in both namespaces, of UDP reordered are datagrams. Of ends that count
+    (stats() is not None) as well: segments per UDP send at the sender, packets per TUN write at
     the receiver, system calls per datagram over both ends.
     """
     ends = (client, server)
-    counted = all(isinstance(end, Convoy) for end in ends)
-    before = [end.stats() if counted else None for end in ends]
+    namespaces = [end.namespace for end in ends]
+    before = [end.stats() for end in ends]
+    again, late = tcp_counts(namespaces)
     cpu = sum(end.cpu_s() for end in ends)
     result = iperf.run(client.namespace, address, seconds, *args)
     cpu = sum(end.cpu_s() for end in ends) - cpu
-    result["cpu_s_gib"] = ratio(cpu * GIB, result["bytes"])
-    if counted:
+    result["cpu_s_gib"] = ratio(cpu * GIB, result["bytes"]) or None
+    result["retransmits"], result["reordered"] = (
+        now - then for now, then in zip(tcp_counts(namespaces), (again, late)))
+    result["reordered"] += result.pop("out_of_order", 0)
+    if None not in before:
         near, far = (end.stats() - then for end, then in zip(ends, before))
-        sender, receiver = (far, near) if "-R" in args else (near, far)
-        result["segments_per_send"] = ratio(sender["udp.send_datagrams"],
-                                            sender["udp.send_trains"])
-        result["packets_per_write"] = ratio(receiver["tun.write_pkts"],
-                                            receiver["tun.write_calls"])
-        datagrams = sum(end["udp.send_datagrams"] + end["udp.receive_datagrams"]
-                        for end in (near, far))
-        result["calls_per_datagram"] = ratio(sum(end[name] for end in (near, far)
-                                                 for name in CALLS), datagrams)
+        result |= trains(near, far, "-R" in args)
     return result
+
+
+def trains(near, far, backward):
+    """From the counters of both ends: how well packets travelled together."""
+    sender, receiver = (far, near) if backward else (near, far)
+    datagrams = sum(end["udp.send_datagrams"] + end["udp.receive_datagrams"]
+                    for end in (near, far))
+    calls = sum(end[name] for end in (near, far) for name in CALLS)
+    return {"segments_per_send": ratio(sender["udp.send_datagrams"], sender["udp.send_trains"]),
+            "packets_per_write": ratio(receiver["tun.write_pkts"], receiver["tun.write_calls"]),
+            "calls_per_datagram": ratio(calls, datagrams)}
 
 
 def number(value, digits=0):
@@ -61,6 +107,23 @@ def table(head, rows):
     for row in [head, *rows]:
         yield "  ".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
                         for i, (cell, width) in enumerate(zip(row, widths)))
+
+
+FLOW_COLUMNS = (("mbit_s", "Mbit/s", 0), ("kpps", "1000 packets/s", 1),
+                ("lost_percent", "lost %", 2), ("cpu_s_gib", "CPU s/GiB", 2),
+                ("retransmits", "sent again", 0), ("reordered", "reordered", 0),
+                ("segments_per_send", "segments/UDP send", 1),
+                ("packets_per_write", "packets/TUN write", 1),
+                ("calls_per_datagram", "syscalls/datagram", 3))
+
+
+def flow_table(rows):
+    """Lines for [(label, result of measured())]; columns that nothing has are left out."""
+    columns = [column for column in FLOW_COLUMNS
+               if any(result.get(column[0]) is not None for _, result in rows)]
+    return table(("", *(label for _, label, _ in columns)), [
+        (label, *(number(result.get(name), digits) for name, _, digits in columns))
+        for label, result in rows])
 
 
 def machine():

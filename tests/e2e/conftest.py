@@ -69,6 +69,12 @@ def lab(request):
               or request.node.stash[RESULT].failed)
 
 
+@pytest.fixture
+def plain(request):
+    """The daemon without sanitizers."""
+    return binary(request.config, "--plain")
+
+
 @pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.workers)], ids=["1w", "2w"])
 def workers(request):
     """Both ends run with so many workers: the keys of [Interface] that say so."""

@@ -12,6 +12,7 @@ import inner
 import pytest
 import traffic
 import wgmodel
+from ends import Peer, new_key
 from lab import inner as address
 from stranger import meet
 from wgmodel import COOKIE, DATA, INITIATION, RESPONSE
@@ -246,13 +247,17 @@ def inner_lies():
     yield inner.ip(A4, B4, 17, b"x" * 8, length=2000), "inner_not_ip"
     yield inner.ip(A6, B6, 17, b"x" * 8, length=2000), "inner_not_ip"
     yield inner.ip(A6, B6, 17, b"x" * 8, length=65535), "inner_not_ip"
+    yield inner.echo("10.99.0.1", B4), "source_not_allowed"
+    yield inner.echo("fd99::1", B6), "source_not_allowed"
+    # Inside what this peer may use, but another peer has it as a longer prefix.
     yield inner.echo("10.77.0.3", B4), "source_not_allowed"
     yield inner.echo("fd77::3", B6), "source_not_allowed"
-    yield inner.echo(B4, B4), "source_not_allowed"
 
 
 def test_inner_packets_that_lie_are_counted_and_not_delivered(lab, workers):
-    stranger, convoy = meet(lab, lab.net(), **workers)
+    other = Peer(new_key()[1], ["10.77.0.3/32", "fd77::3/128"])
+    stranger, convoy = meet(lab, lab.net(), allowed=["10.77.0.0/24", "fd77::/64"], others=[other],
+                            **workers)
     session = stranger.connect()
     written = convoy.stats()["tun.write_calls"]
     for lie, reason in inner_lies():

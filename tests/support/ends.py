@@ -221,7 +221,7 @@ class Convoy(End):
     def start(self, ready=True):
         """Start it, and unless told otherwise wait until it says that it runs."""
         self._before = self._rules()
-        self._folder = tempfile.TemporaryDirectory(prefix="cv-")
+        self._folder = tempfile.TemporaryDirectory(prefix=f"cv{os.getpid()}-")
         path = pathlib.Path(self._folder.name, f"{self.name}.conf")
         path.touch(mode=0o600)
         path.write_text(self.tunnel.text())

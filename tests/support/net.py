@@ -9,9 +9,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 CLONE_NEWNET = 0x40000000
 NETNS = pathlib.Path("/run/netns")
@@ -94,11 +96,16 @@ def _delete(name):
 
 
 def sweep(owner="*"):
-    """Delete the namespaces that process `owner` left behind; without one, those of the dead."""
-    for left in sorted(NETNS.glob(f"cv{owner}-*")):
+    """Delete the namespaces and config folders that process `owner` left behind, as one that was
+    killed does; without an owner, those of all that are dead."""
+    folders = pathlib.Path(tempfile.gettempdir())
+    for left in (*NETNS.glob(f"cv{owner}-*"), *folders.glob(f"cv{owner}-*")):
         pid = re.match(r"cv(\d+)-", left.name)
         if pid and (owner != "*" or not pathlib.Path("/proc", pid[1]).exists()):
-            _delete(left.name)
+            if left.parent == NETNS:
+                _delete(left.name)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 class Net:

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by tests/run and bench/demo: root, Debian packages, and build directories.
+# Sourced by tests/run and the bench: root, Debian packages, and build directories.
 
 need_root() {
 	if [ "$(id -u)" != 0 ]; then

@@ -73,17 +73,18 @@ def raw(key):
     return base64.b64decode(key)
 
 
-def meet(lab, net, family=4, psk=False, port=None, env=None, **extra):
+def meet(lab, net, family=4, psk=False, port=None, env=None, allowed=None, others=(), **extra):
     """A Convoy in net.b with one peer, and that peer in net.a driven by hand.
 
-    With `port` the Convoy knows the stranger's endpoint from the start.
+    With `port` the Convoy knows the stranger's endpoint from the start. `others` are further
+    peers, `allowed` what the stranger may send from instead of host a's addresses.
     """
     ours, theirs = new_key(), new_key()
     secret = os.urandom(32) if psk else None
     here, there = net.outer("a", family), net.outer("b", family)
     tunnel = Tunnel(theirs[0], inner_addresses("b"),
-                    [Peer(ours[1], inner_hosts("a"), endpoint(here, port) if port else None,
-                          base64.b64encode(secret).decode() if psk else None)],
+                    [Peer(ours[1], allowed or inner_hosts("a"), endpoint(here, port) if port else None,
+                          base64.b64encode(secret).decode() if psk else None), *others],
                     port=PORT, name=net.label + "b", extra=extra)
     stranger = Stranger(net.a, here, (there, PORT), raw(ours[0]), raw(theirs[1]),
                         secret or wgmodel.NO_PSK)

@@ -189,7 +189,7 @@ class Iperf:
     def run(self, client, address, seconds, *args):
         """What arrived: {"mbit_s", "bytes"}; with --bidir the sum of both ways.
 
-        Of UDP also "lost_percent", "out_of_order", and "sent" and "received" datagrams in "seconds".
+        Of UDP also "lost_percent", "out_of_order", "sent" and "received" datagrams, "seconds".
         """
         done = client.run("iperf3", "-J", "-c", address, "-p", self.port, "-t", seconds, *args,
                           check=False, timeout=seconds + STALL_S)
