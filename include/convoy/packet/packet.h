@@ -60,7 +60,6 @@ struct cv_pkt {
 	uint32_t len;
 	uint8_t tos;        /* outbound: ECN for the outer header; inbound: outer TOS byte */
 	bool csum_verified; /* inbound, set by merge: transport checksum is known to be right */
-	uint16_t reserved;
 };
 
 /*
