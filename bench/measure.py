@@ -92,7 +92,7 @@ def trains(near, far, backward):
                     for end in (near, far))
     calls = sum(end[name] for end in (near, far) for name in CALLS)
     return {"segments_per_send": ratio(sender["udp.send_datagrams"], sender["udp.send_trains"]),
-            "packets_per_write": ratio(receiver["tun.write_pkts"], receiver["tun.write_calls"]),
+            "packets_per_write": ratio(receiver["tun.write_pkts"], receiver["tun.write_supers"]),
             "calls_per_datagram": ratio(calls, datagrams)}
 
 

@@ -31,6 +31,7 @@ static const struct counter counters[] = {
 	AT("tun.read_supers", tun.read_supers),
 	AT("tun.read_bytes", tun.read_bytes),
 	AT("tun.write_calls", tun.write_calls),
+	AT("tun.write_supers", tun.write_supers),
 	AT("tun.write_pkts", tun.write_pkts),
 	AT("tun.write_bytes", tun.write_bytes),
 	AT("udp.send_calls", udp.send_calls),

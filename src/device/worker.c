@@ -190,14 +190,21 @@ static void write_singly(struct cv_worker *worker, const struct cv_gather *gathe
 
 static void write_step(struct cv_worker *worker, const struct cv_inbound_step *step, cv_time now)
 {
-	for (size_t i = 0; i < step->gathers_n; i++) {
-		const struct cv_gather *gather = &step->gathers[i];
-		int r = cv_tun_write(&worker->tun, gather);
+	for (size_t first = 0, n; first < step->gathers_n; first += n) {
+		int results[CV_WRITER_MAX];
 
-		if (r == -EINVAL && gather->pkts > 1)
-			write_singly(worker, gather, i, now);
-		else if (r < 0)
-			cv_drops_add(&worker->path.drops, CV_DROP_TUN_WRITE, gather->pkts);
+		n = step->gathers_n - first < CV_WRITER_MAX ? step->gathers_n - first
+							    : CV_WRITER_MAX;
+		cv_tun_write_many(&worker->tun, worker->writer, step->gathers + first, (unsigned)n,
+				  results);
+		for (size_t i = 0; i < n; i++) {
+			const struct cv_gather *gather = &step->gathers[first + i];
+
+			if (results[i] == -EINVAL && gather->pkts > 1)
+				write_singly(worker, gather, first + i, now);
+			else if (results[i] < 0)
+				cv_drops_add(&worker->path.drops, CV_DROP_TUN_WRITE, gather->pkts);
+		}
 	}
 }
 
@@ -293,6 +300,8 @@ static int thread_open(struct cv_worker *worker)
 {
 	int r = cv_loop_new(worker->loop_kind, &worker->loop);
 
+	if (r == 0)
+		r = cv_writer_new(worker->loop_kind, &worker->writer);
 	if (r < 0)
 		return r;
 	worker->tun_watch = (struct cv_watch){ worker->tun.fd, tun_ready, worker };
@@ -410,6 +419,8 @@ void cv_worker_done(struct cv_worker *worker)
 {
 	cv_loop_free(worker->loop);
 	worker->loop = NULL;
+	cv_writer_free(worker->writer);
+	worker->writer = NULL;
 	cv_udp_close(&worker->udp);
 	cv_tun_close(&worker->tun);
 	cv_path_done(&worker->path);

@@ -52,10 +52,11 @@ struct cv_worker {
 	sem_t started;
 	int start_result;
 
-	struct cv_loop *loop; /* made and freed by the thread */
-	struct cv_tun tun;    /* opened by control before the thread starts */
-	struct cv_udp udp;    /* opened by control while no watch is on it */
-	bool attached;        /* the thread watches udp */
+	struct cv_loop *loop;     /* made and freed by the thread */
+	struct cv_writer *writer; /* to the TUN; as the loop */
+	struct cv_tun tun;        /* opened by control before the thread starts */
+	struct cv_udp udp;        /* opened by control while no watch is on it */
+	bool attached;            /* the thread watches udp */
 	struct cv_path path;
 
 	struct cv_share share; /* the burst that others may help with */

@@ -212,6 +212,13 @@ int cv_tun_read(struct cv_tun *tun, uint8_t *mem, size_t size, size_t enough,
 	return (int)got;
 }
 
+static void count_written(struct cv_tun *tun, const struct cv_gather *gather)
+{
+	count(&tun->write_supers, 1);
+	count(&tun->write_pkts, gather->pkts);
+	count(&tun->write_bytes, gather->len);
+}
+
 int cv_tun_write(struct cv_tun *tun, const struct cv_gather *gather)
 {
 	ssize_t n;
@@ -223,7 +230,25 @@ int cv_tun_write(struct cv_tun *tun, const struct cv_gather *gather)
 	count(&tun->write_calls, 1);
 	if (n < 0)
 		return -errno;
-	count(&tun->write_pkts, gather->pkts);
-	count(&tun->write_bytes, gather->len);
+	count_written(tun, gather);
 	return 0;
+}
+
+void cv_tun_write_many(struct cv_tun *tun, struct cv_writer *writer,
+		       const struct cv_gather *gathers, unsigned n, int *ret_results)
+{
+	struct cv_write writes[CV_WRITER_MAX];
+
+	for (unsigned i = 0; tun->writev && i < n; i++)
+		ret_results[i] = cv_tun_write(tun, &gathers[i]);
+	if (tun->writev)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		writes[i] = (struct cv_write){ .iov = gathers[i].iov, .iovs = gathers[i].iovs };
+	count(&tun->write_calls, cv_writer_run(writer, tun->fd, writes, n));
+	for (unsigned i = 0; i < n; i++) {
+		ret_results[i] = writes[i].result < 0 ? writes[i].result : 0;
+		if (ret_results[i] == 0)
+			count_written(tun, &gathers[i]);
+	}
 }

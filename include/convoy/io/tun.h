@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <convoy/base/drop.h>
+#include <convoy/loop/writer.h>
 #include <convoy/packet/packet.h>
 
 /* What TUNSETOFFLOAD was asked for and granted (linux/if_tun.h). Per device, not per queue. */
@@ -27,7 +28,7 @@ struct cv_tun {
 	/* Statistics, written by the owning thread only; others read with relaxed atomics. Calls
 	 * are all calls; the rest is what went through. */
 	uint64_t read_calls, read_supers, read_bytes;
-	uint64_t write_calls, write_pkts, write_bytes;
+	uint64_t write_calls, write_supers, write_pkts, write_bytes;
 	/* Test seam: write and read as the kernel's; NULL means writev(2) and readv(2). */
 	ssize_t (*writev)(int fd, const struct iovec *iov, int iovs);
 	ssize_t (*readv)(int fd, const struct iovec *iov, int iovs);
@@ -82,3 +83,11 @@ int cv_tun_read(struct cv_tun *tun, uint8_t *mem, size_t size, size_t enough,
  * call: what follows is the caller's to do.
  */
 int cv_tun_write(struct cv_tun *tun, const struct cv_gather *gather);
+
+/**
+ * cv_tun_write_many() - write gathers[n] in their order, n <= CV_WRITER_MAX, as cv_tun_write() each
+ * @ret_results:	result[n] as cv_tun_write() returns it. One that fails does not keep those
+ *			behind it from being written.
+ */
+void cv_tun_write_many(struct cv_tun *tun, struct cv_writer *writer,
+		       const struct cv_gather *gathers, unsigned n, int *ret_results);

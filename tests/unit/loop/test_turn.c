@@ -1,18 +1,15 @@
 /* Turns: deadlines, wake-ups, signals, sleep; and which kind of loop one gets. */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "probe.h"
+#include "refuse.h"
 
 static void has_the_name_that_was_asked_for(void **state)
 {
@@ -220,18 +217,9 @@ static void idle_loop_sleeps(void **state)
 /* In a child whose io_uring_setup fails as under a container's seccomp profile. */
 static int fall_back(int error)
 {
-	const uint32_t refuse = SECCOMP_RET_ERRNO | (uint32_t)error;
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, refuse),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
 	struct cv_loop *loop;
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+	if (refuse_call(__NR_io_uring_setup, error))
 		return 77;
 	if (cv_loop_new(CV_LOOP_IO_URING, &loop) != -error)
 		return 1;
