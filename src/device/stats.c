@@ -56,6 +56,44 @@ static void take_snapshot(struct cv_worker *worker)
 	snapshot->turns = worker->turns;
 }
 
+/* The same for histograms. */
+static const struct counter histograms[] = {
+	AT("hist.send_datagrams", udp.send_sizes),
+	AT("hist.receive_datagrams", udp.receive_sizes),
+	AT("hist.write_pkts", tun.write_sizes),
+};
+
+static void add_histogram(struct cv_histogram *sum, const struct cv_worker_snapshot *snapshot,
+			  const struct counter *counter)
+{
+	const struct cv_histogram *histogram =
+		(const void *)((const char *)snapshot + counter->offset);
+
+	for (int i = 0; i < CV_HISTOGRAM_BUCKETS; i++)
+		sum->bucket[i] += histogram->bucket[i];
+	sum->sum += histogram->sum;
+}
+
+/* "hist.NAME.le_N" for each bucket but the last, which is what is left of "hist.NAME.count". */
+static void visit_histogram(const struct cv_histogram *histogram, const char *title,
+			    void (*visit)(void *arg, const char *name, uint64_t value), void *arg)
+{
+	uint64_t count = 0;
+	char name[80];
+
+	for (int i = 0; i < CV_HISTOGRAM_BUCKETS; i++) {
+		count += histogram->bucket[i];
+		if (i == CV_HISTOGRAM_BUCKETS - 1)
+			break;
+		snprintf(name, sizeof(name), "%s.le_%u", title, 1u << i);
+		visit(arg, name, histogram->bucket[i]);
+	}
+	snprintf(name, sizeof(name), "%s.sum", title);
+	visit(arg, name, histogram->sum);
+	snprintf(name, sizeof(name), "%s.count", title);
+	visit(arg, name, count);
+}
+
 static uint64_t read_counter(const struct cv_worker_snapshot *snapshot,
 			     const struct counter *counter)
 {
@@ -102,6 +140,14 @@ void cv_device_stats(struct cv_device *device,
 		for (size_t i = 0; i < device->n_workers; i++)
 			sum += read_counter(&device->workers[i].snapshot, &counters[c]);
 		visit(arg, counters[c].name, sum);
+	}
+	for (size_t h = 0; h < sizeof(histograms) / sizeof(histograms[0]); h++) {
+		struct cv_histogram sum = { 0 };
+
+		add_histogram(&sum, &own, &histograms[h]);
+		for (size_t i = 0; i < device->n_workers; i++)
+			add_histogram(&sum, &device->workers[i].snapshot, &histograms[h]);
+		visit_histogram(&sum, histograms[h].name, visit, arg);
 	}
 	for (int reason = 0; reason < CV_DROP_COUNT; reason++) {
 		uint64_t sum = own.drops.count[reason];

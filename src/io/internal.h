@@ -1,4 +1,4 @@
-/* What the files of the UDP edge share: the message arrays, and how statistics are counted. */
+/* What the files of the UDP edge share: the message arrays. */
 #pragma once
 
 #include <netinet/in.h>
@@ -12,9 +12,9 @@ enum {
 	/* Messages of one sendmmsg: four full trains sent plainly. Not tuned beyond that; the
 	 * kernel's own limit is UIO_MAXIOV, 1024. */
 	SEND_MAX = 256,
-	/* Every cmsg a message may carry, either way: segment or GRO size, TOS, PKTINFO (v6 is
-	 * the larger one). */
-	CONTROL_SIZE = 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)),
+	/* Every cmsg a message may carry, either way: segment or GRO size, TOS, overflows, PKTINFO
+	 * (v6 is the larger one). */
+	CONTROL_SIZE = 3 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)),
 };
 
 /* All that a struct msghdr points to. */
@@ -34,12 +34,6 @@ struct cv_udp_scratch {
 	struct mmsghdr receive[CV_UDP_RECEIVE_MAX];
 	struct envelope receive_envelopes[CV_UDP_RECEIVE_MAX];
 	bool receive_singles[2]; /* v4, v6: the last trains were all single datagrams */
+	uint32_t overflows[2];   /* v4, v6: what SO_RXQ_OVFL told last */
 	bool gso_supported; /* UDP_SEGMENT worked at open: what cv_udp_reprobe() goes back to */
 };
-
-/* Add to a statistic of which this thread is the only writer, while others may be reading it. */
-static inline void count(uint64_t *statistic, uint64_t n)
-{
-	__atomic_store_n(statistic, __atomic_load_n(statistic, __ATOMIC_RELAXED) + n,
-			 __ATOMIC_RELAXED);
-}

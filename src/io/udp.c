@@ -126,6 +126,8 @@ static int socket_set_up(int fd, int family, const struct cv_udp_options *option
 	int r;
 
 	r = family == AF_INET ? ip_options_set(fd) : ipv6_options_set(fd);
+	if (r == 0)
+		r = option_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (r == 0 && options->fwmark != 0)
 		r = option_set(fd, SOL_SOCKET, SO_MARK, (int)options->fwmark);
 	if (r == 0 && options->reuseport && !alone)

@@ -52,7 +52,7 @@ static int kernel_receive(struct cv_udp *udp, int fd, unsigned n)
 					: recvmmsg(fd, msgs, n, MSG_DONTWAIT, NULL);
 
 		error = errno;
-		count(&udp->receive_calls, 1);
+		udp->receive_calls++;
 		if (got >= 0)
 			return got;
 		if (error == EAGAIN)
@@ -112,8 +112,9 @@ static void ipv6_cmsg_read(const struct cmsghdr *cmsg, struct cv_train *train)
 	}
 }
 
+/* overflows: set where the message tells them. */
 static void train_read(struct mmsghdr *msg, const struct envelope *envelope,
-		       struct cv_train *ret_train)
+		       struct cv_train *ret_train, uint32_t *overflows)
 {
 	const uint32_t len = msg->msg_len;
 	int gro_size = 0;
@@ -128,6 +129,8 @@ static void train_read(struct mmsghdr *msg, const struct envelope *envelope,
 			ipv6_cmsg_read(cmsg, ret_train);
 		else if (cmsg->cmsg_level == SOL_UDP && cmsg->cmsg_type == UDP_GRO)
 			value_read(cmsg, &gro_size, sizeof(gro_size));
+		else if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SO_RXQ_OVFL)
+			value_read(cmsg, overflows, sizeof(*overflows));
 	}
 	if (gro_size > 0 && (uint32_t)gro_size < len) {
 		ret_train->seg_size = (uint16_t)gro_size;
@@ -145,6 +148,7 @@ int cv_udp_receive(struct cv_udp *udp, int fd, uint8_t *slots, struct cv_train *
 	bool *singles = &scratch->receive_singles[fd == udp->fd6];
 	const int n = *singles ? CV_UDP_RECEIVE_MAX : CV_UDP_RECEIVE_TRAINS;
 	uint64_t datagrams = 0, bytes = 0;
+	uint32_t *overflows = &scratch->overflows[fd == udp->fd6], seen = *overflows;
 	int got, kept = 0;
 
 	messages_prepare(scratch, slots, n);
@@ -155,8 +159,9 @@ int cv_udp_receive(struct cv_udp *udp, int fd, uint8_t *slots, struct cv_train *
 		struct mmsghdr *msg = &scratch->receive[i];
 		struct cv_train *train = &trains[kept];
 
-		train_read(msg, &scratch->receive_envelopes[i], train);
+		train_read(msg, &scratch->receive_envelopes[i], train, &seen);
 		datagrams += train->segs;
+		cv_histogram_add(&udp->receive_sizes, train->segs);
 		bytes += train->len;
 		if (msg->msg_hdr.msg_flags & MSG_TRUNC)
 			cv_drops_add(drops, CV_DROP_RECV_TRUNCATED, train->segs);
@@ -167,9 +172,11 @@ int cv_udp_receive(struct cv_udp *udp, int fd, uint8_t *slots, struct cv_train *
 	}
 	if (got > 0)
 		*singles = datagrams == (uint64_t)got;
-	count(&udp->receive_trains, (uint64_t)got);
-	count(&udp->receive_datagrams, datagrams);
-	count(&udp->receive_bytes, bytes);
+	cv_drops_add(drops, CV_DROP_RECV_OVERFLOW, seen - *overflows);
+	*overflows = seen;
+	udp->receive_trains += (uint64_t)got;
+	udp->receive_datagrams += datagrams;
+	udp->receive_bytes += bytes;
 	*ret_empty = got < n;
 	return kept;
 }

@@ -252,8 +252,11 @@ static bool line_cure(struct cv_udp *udp, struct line *line, int error)
 
 static void sent_count(struct cv_udp *udp, struct line *line, const struct mmsghdr *msg)
 {
-	count(&udp->send_bytes, msg->msg_hdr.msg_iov->iov_len);
-	count(&udp->send_datagrams, line_step(line, msg->msg_hdr.msg_iov));
+	uint16_t datagrams = line_step(line, msg->msg_hdr.msg_iov);
+
+	udp->send_bytes += msg->msg_hdr.msg_iov->iov_len;
+	udp->send_datagrams += datagrams;
+	cv_histogram_add(&udp->send_sizes, datagrams);
 }
 
 /* Send what the messages [0, n) hold. Return: 0 when they are to be laid out anew, or -EAGAIN. */
@@ -265,15 +268,15 @@ static int messages_send(struct cv_udp *udp, struct line *line, unsigned n, stru
 		int sent = kernel_send(udp, line->fd, &msgs[at], n - at);
 
 		if (line->fd >= 0)
-			count(&udp->send_calls, 1);
+			udp->send_calls++;
 		if (sent > 0) {
-			count(&udp->send_trains, (uint64_t)sent);
+			udp->send_trains += (uint64_t)sent;
 			for (; sent > 0; sent--)
 				sent_count(udp, line, &msgs[at++]);
 		} else if (sent == -EAGAIN) {
 			return -EAGAIN;
 		} else if (line_cure(udp, line, sent)) {
-			count(&udp->send_fallbacks, 1);
+			udp->send_fallbacks++;
 			return 0;
 		} else {
 			cv_drops_add(drops,

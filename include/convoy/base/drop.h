@@ -22,6 +22,7 @@
 	X(SEND_NOBUFS, "send_nobufs", "the kernel had no buffer for the datagram")                \
 	/* inbound: udp -> tun */                                                                 \
 	X(MALFORMED, "malformed", "datagram is no WireGuard message (type or length)")            \
+	X(RECV_OVERFLOW, "recv_overflow", "receive buffer of the socket was full (in trains)")    \
 	X(RECV_TRUNCATED, "recv_truncated", "datagram was larger than the receive buffer")        \
 	X(UNKNOWN_INDEX, "unknown_index", "data message for a session we do not have")            \
 	X(KEY_EXPIRED, "key_expired", "data message under a session past its time or count")      \

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <convoy/base/drop.h>
+#include <convoy/base/histogram.h>
 #include <convoy/loop/writer.h>
 #include <convoy/packet/packet.h>
 
@@ -25,10 +26,11 @@ struct cv_tun {
 	int fd;
 	char name[IFNAMSIZ];
 	struct cv_tun_offloads granted;
-	/* Statistics, written by the owning thread only; others read with relaxed atomics. Calls
-	 * are all calls; the rest is what went through. */
+	/* Statistics, touched by the owning thread only. Calls are system calls; the rest is what
+	 * went through. */
 	uint64_t read_calls, read_supers, read_bytes;
 	uint64_t write_calls, write_supers, write_pkts, write_bytes;
+	struct cv_histogram write_sizes; /* packets of each super */
 	/* Test seam: write and read as the kernel's; NULL means writev(2) and readv(2). */
 	ssize_t (*writev)(int fd, const struct iovec *iov, int iovs);
 	ssize_t (*readv)(int fd, const struct iovec *iov, int iovs);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <convoy/base/drop.h>
+#include <convoy/base/histogram.h>
 #include <convoy/packet/packet.h>
 
 enum {
@@ -41,13 +42,13 @@ struct cv_udp {
 	bool shared;         /* made by cv_udp_share(): the fds are not ours to close */
 	bool buffers_forced; /* SO_RCVBUFFORCE worked; else rmem_max is the limit */
 	/*
-	 * Statistics, written by the owning thread only; others read with relaxed atomics. Calls
-	 * are system calls. Trains are messages: one a train, or one a datagram where it goes
-	 * plainly. Sent is what the kernel took; received is all it gave, dropped here or not.
-	 * cv_udp_send_one() counts nothing.
+	 * Statistics, touched by the owning thread only. Calls are system calls. Trains are
+	 * messages: one a train, or one a datagram where it goes plainly. Sent is what the kernel
+	 * took; received is all it gave, dropped here or not. cv_udp_send_one() counts nothing.
 	 */
 	uint64_t send_calls, send_trains, send_datagrams, send_bytes, send_fallbacks;
 	uint64_t receive_calls, receive_trains, receive_datagrams, receive_bytes;
+	struct cv_histogram send_sizes, receive_sizes; /* datagrams of each train */
 	/* Test seam: as sendmmsg(2) and recvmmsg(2); NULL means the kernel's. */
 	int (*sendmmsg)(int fd, struct mmsghdr *msgs, unsigned n, int flags);
 	int (*recvmmsg)(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *wait);
@@ -79,7 +80,9 @@ int cv_udp_set_mark(struct cv_udp *udp, uint32_t fwmark);
  * @fd:		udp->fd4 or udp->fd6
  * @slots:	CV_UDP_RECEIVE_MAX slots of CV_UDP_SLOT_SIZE bytes
  * @trains:	trains[CV_UDP_RECEIVE_MAX]; data points into slots, len is at least 1
- * @drops:	truncated datagrams (RECV_TRUNCATED) and empty ones (MALFORMED) are counted here
+ * @drops:	truncated datagrams (RECV_TRUNCATED) and empty ones (MALFORMED) are counted here,
+ *and what the kernel dropped before we came (RECV_OVERFLOW, by SO_RXQ_OVFL), which is in no other
+ *count
  * @ret_empty:	true when the queue was seen empty: wait for readiness. False: more may be waiting,
  *		even if 0 is returned (all that came was dropped).
  *

@@ -340,6 +340,33 @@ static void empty_datagrams_are_counted_and_passed_over(void **state)
 	assert_int_equal(w.drops.count[CV_DROP_MALFORMED], 1);
 }
 
+static void what_the_kernel_had_no_room_for_is_counted(void **state)
+{
+	struct cv_train train = train_to("127.0.0.1", w.b.port, w.mem, 1000, 1000);
+	const int room = 4096;
+	uint64_t got = 0;
+	bool empty = false;
+
+	assert_int_equal(setsockopt(w.b.fd4, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
+	for (int i = 0; i < 40; i++)
+		send_all(&train, 1);
+	while (!empty)
+		got += (uint64_t)cv_udp_receive(&w.b, w.b.fd4, w.slots, w.got, &w.drops, &empty);
+	/* The next message that finds room tells of those before it that did not. */
+	assert_in_range(got, 1, 39);
+	assert_int_equal(w.drops.count[CV_DROP_RECV_OVERFLOW], 0);
+	for (int i = 0; i < 2; i++) {
+		struct cv_drops none = { 0 };
+
+		assert_int_equal(cv_udp_send_one(&w.a, &train), 0);
+		await(w.b.fd4);
+		got += (uint64_t)cv_udp_receive(&w.b, w.b.fd4, w.slots, w.got, i ? &none : &w.drops,
+						&empty);
+		assert_int_equal(none.count[CV_DROP_RECV_OVERFLOW], 0);
+	}
+	assert_int_equal(got + w.drops.count[CV_DROP_RECV_OVERFLOW], 42);
+}
+
 #define in_world(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
 
 static const struct CMUnitTest tests[] = {
@@ -356,6 +383,7 @@ static const struct CMUnitTest tests[] = {
 	in_world(a_small_path_is_sent_plainly),
 	in_world(a_small_ipv4_path_keeps_its_trains),
 	in_world(empty_datagrams_are_counted_and_passed_over),
+	in_world(what_the_kernel_had_no_room_for_is_counted),
 };
 
 NETNS_MAIN(tests)
