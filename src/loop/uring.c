@@ -102,7 +102,9 @@ static void cancel(struct cv_loop *loop, uint64_t user_data)
 
 	if (get_sqe(loop, &sqe))
 		return; /* the poll lives on, its completions find nobody */
-	io_uring_prep_poll_remove(sqe, user_data);
+	/* Not POLL_REMOVE, which gives up (EALREADY) when an event is just being told: the poll
+	 * would live on and hold the file. */
+	io_uring_prep_cancel64(sqe, user_data, 0);
 	io_uring_sqe_set_data64(sqe, OF_CANCEL);
 }
 

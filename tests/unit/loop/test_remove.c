@@ -201,6 +201,29 @@ static void port_is_free_once_removed_and_closed(void **state)
 	cv_loop_free(loop);
 }
 
+/* An event that the kernel has begun to tell owns the poll, and once kept it from being taken
+ * away. */
+static void removal_lets_go_of_a_socket_whose_event_is_under_way(void **state)
+{
+	struct cv_loop *loop = new_loop(state);
+	struct probe probe = { 0 };
+	int fds[2];
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	probe.watch = (struct cv_watch){ .fd = fds[0], .ready = count_only, .owner = &probe };
+	assert_int_equal(cv_loop_add(loop, &probe.watch), 0);
+	assert_int_equal(poll_once(loop), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	cv_loop_remove(loop, &probe.watch);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	close(fds[0]);
+	assert_int_equal(poll_once(loop), 0);
+	assert_int_equal(read(fds[1], &byte, 1), 0);
+	close(fds[1]);
+	cv_loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +236,7 @@ int main(void)
 		CASE(closed_fd_is_refused),
 		CASE(fd_closed_before_remove_is_not_reported_after_it),
 		CASE(port_is_free_once_removed_and_closed),
+		CASE(removal_lets_go_of_a_socket_whose_event_is_under_way),
 	};
 
 	return cmocka_run_group_tests_name("loop/remove", tests, NULL, NULL);
