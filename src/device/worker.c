@@ -2,9 +2,10 @@
  * A worker's thread: readiness in, packets through, and nothing else.
  *
  * How it works. One turn of the loop calls each ready watch once, with a budget: the TUN for up to
- * CV_WORKER_BATCHES batches (each read, sealed while it is in the cache, all sent at the end with
- * one call a family), each socket for one receive (up to 64 trains, opened, merged, written). A
- * watch that has more to do says so and is called again in the next turn. No timer delays a packet.
+ * CV_WORKER_BATCHES batches (each read, sealed while it is in the cache, and sent
+ * CV_WORKER_SEND_BATCHES at a time with one call a family), each socket for one receive (up to 64
+ * trains, opened, merged, written, some trains at a time). A watch that has more to do says so and
+ * is called again in the next turn. No timer delays a packet.
  *
  * Backpressure: when a socket has no room the trains stay in the arena, the TUN is not read any
  * more, and the kernel's queues fill up as those of a slow NIC do. POLLOUT resumes.
@@ -105,6 +106,10 @@ static bool tun_ready(struct cv_watch *watch, uint32_t revents)
 		}
 		cv_path_load(&worker->path, supers, (size_t)n, now);
 		if (!seal_load(worker, now))
+			return false;
+		if ((i + 1) % CV_WORKER_SEND_BATCHES == 0)
+			flush(worker, now);
+		if (worker->blocked)
 			return false;
 	}
 	flush(worker, now);

@@ -79,6 +79,10 @@ static void add_handshake(struct cv_path *path, const uint8_t *datagram, uint32_
 	};
 }
 
+/* Datagrams after which a step ends, though never within a train: what came first is on its way to
+ * the TUN before what came last is opened. */
+enum { STEP_PKTS = 128 };
+
 void cv_untrain(struct cv_path *path, cv_time now)
 {
 	struct cv_inbound *in = path->in;
@@ -86,7 +90,7 @@ void cv_untrain(struct cv_path *path, cv_time now)
 
 	in->batch.n = in->handshakes_n = 0;
 	while (in->train < in->trains_n && in->batch.n < CV_BATCH_MAX &&
-	       in->handshakes_n < CV_BATCH_MAX) {
+	       (in->offset > 0 || in->batch.n < STEP_PKTS) && in->handshakes_n < CV_BATCH_MAX) {
 		const struct cv_train *train = &in->trains[in->train];
 		uint8_t *datagram = train->data + in->offset;
 		uint32_t left = train->len - in->offset;
