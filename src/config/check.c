@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <convoy/base/remainder.h>
+
 #include "internal.h"
 
 enum {
@@ -38,8 +40,10 @@ static int by_bytes(const void *left, const void *right)
 void cv_config_check_peer(struct cv_config_parser *parser)
 {
 	if (parser->section == CV_SECTION_PEER && !parser->public_key_given)
-		cv_config_error(parser, parser->peer_at, "a peer is known by its PublicKey",
-				"[Peer] without PublicKey");
+		cv_config_error(
+			parser, parser->peer_at,
+			"put in PublicKey = and what `convoy pubkey` prints on the other side",
+			"[Peer] without PublicKey");
 }
 
 static struct claim *claims_new(struct cv_config_parser *parser, size_t n)
@@ -151,6 +155,41 @@ static bool has_ipv6(const struct cv_config_parser *parser)
 	return false;
 }
 
+static int by_order(const void *left, const void *right)
+{
+	return cv_prefix_compare(left, right);
+}
+
+static void order_excluded(struct cv_config *config)
+{
+	if (config->n_exclude_ips == 0)
+		return;
+	qsort(config->exclude_ips, config->n_exclude_ips, sizeof(*config->exclude_ips), by_order);
+	config->n_exclude_ips = cv_prefixes_disjoin(config->exclude_ips, config->n_exclude_ips);
+}
+
+/* A kill switch lets packets into the tunnel only; something must lead them there. Whether hooks
+ * do, we cannot know. */
+static void check_kill_switch(struct cv_config_parser *parser)
+{
+	const struct cv_config *config = &parser->config;
+	bool hooks =
+		config->hooks[CV_CONFIG_PRE_UP].n > 0 || config->hooks[CV_CONFIG_POST_UP].n > 0;
+
+	if (config->kill_switch && config->n_peers == 0)
+		cv_config_warning(parser, parser->kill_switch_at,
+				  "add a [Peer] with AllowedIPs, or leave KillSwitch out",
+				  "KillSwitch without a [Peer] cuts this host off");
+	else if (config->kill_switch && config->table == CV_CONFIG_TABLE_OFF && !hooks)
+		cv_config_warning(parser, parser->kill_switch_at,
+				  "leave out one of them, or add the routes by PostUp",
+				  "KillSwitch with Table = off cuts this host off");
+	if (config->kill_switch_allow_lan && !config->kill_switch)
+		cv_config_warning(parser, parser->kill_switch_allow_lan_at,
+				  "add KillSwitch = yes, or leave it out",
+				  "KillSwitchAllowLan without KillSwitch, ignoring");
+}
+
 void cv_config_check(struct cv_config_parser *parser)
 {
 	const struct cv_config_place top = { .line = 1, .column = 1 };
@@ -165,6 +204,8 @@ void cv_config_check(struct cv_config_parser *parser)
 	if (parser->config.mtu && parser->config.mtu < IPV6_MTU_MIN && has_ipv6(parser))
 		cv_config_warning(parser, parser->mtu_at, "at least 1280, or leave MTU out",
 				  "IPv6 does not work with an MTU this small");
+	check_kill_switch(parser);
 	check_public_keys(parser);
 	check_allowed_ips(parser);
+	order_excluded(&parser->config);
 }

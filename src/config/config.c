@@ -21,7 +21,15 @@ static void peer_free(struct cv_config_peer *peer)
 	free(peer->host);
 	free(peer->allowed_ips);
 	free(peer->friendly_name);
+	free(peer->psk_file.path);
 	cv_wipe(peer, sizeof(*peer));
+}
+
+static void words_free(char **words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(words[i]);
+	free(words);
 }
 
 void cv_config_free(struct cv_config *config)
@@ -38,11 +46,14 @@ void cv_config_free(struct cv_config *config)
 		}
 		free(hooks->list);
 	}
-	for (size_t i = 0; i < config->n_dns_search; i++)
-		free(config->dns_search[i]);
-	free(config->dns_search);
+	words_free(config->dns_search, config->n_dns_search);
 	free(config->dns);
+	words_free(config->client_dns_search, config->n_client_dns_search);
+	free(config->client_dns);
+	peer_free(&config->self);
 	free(config->addresses);
+	free(config->exclude_ips);
+	free(config->private_key_file.path);
 	cv_wipe(config, sizeof(*config));
 	cv_config_init(config);
 }

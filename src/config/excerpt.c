@@ -65,7 +65,7 @@ static char shown(char c, bool starred)
 {
 	if (c == ' ' || c == '\t')
 		return ' ';
-	if (starred && c != '=')
+	if (starred && c != '=' && c != ':') /* no characters of a key */
 		return '*';
 	return c > ' ' && c < 0x7f ? c : '?';
 }

@@ -46,8 +46,16 @@ enum cv_config_key {
 	CV_KEY_OFFLOAD,
 	CV_KEY_AEAD,
 	CV_KEY_LOG_LEVEL,
+	CV_KEY_METRICS_LISTEN,
+	CV_KEY_CLIENT_DNS,
+	CV_KEY_CLIENT_ENDPOINT,
+	CV_KEY_KILL_SWITCH,
+	CV_KEY_KILL_SWITCH_ALLOW_LAN,
+	CV_KEY_EXCLUDE_IPS,
+	CV_KEY_PRIVATE_KEY_FILE,
 	CV_KEY_PUBLIC_KEY,
 	CV_KEY_PRESHARED_KEY,
+	CV_KEY_PRESHARED_KEY_FILE,
 	CV_KEY_ALLOWED_IPS,
 	CV_KEY_ENDPOINT,
 	CV_KEY_KEEPALIVE,
@@ -98,6 +106,8 @@ struct cv_config_parser {
 	bool public_key_given;          /* the same in this [Peer] */
 	struct cv_config_place peer_at; /* of the last [Peer] */
 	struct cv_config_place mtu_at;
+	struct cv_config_place kill_switch_at;
+	struct cv_config_place kill_switch_allow_lan_at;
 	struct cv_config_place seen[CV_KEYS]; /* in this section */
 
 	struct cv_config_place *public_key_at; /* place[config.n_peers], nowhere if not valid */
@@ -158,6 +168,9 @@ void cv_config_excerpt(struct cv_span line, size_t column, struct cv_config_erro
 /* config.c: room for one more behind n; capacities are powers of two. Old memory is wiped. */
 bool cv_config_grow(struct cv_config_parser *parser, void **list, size_t n, size_t size);
 
+/* print.c: one section with an empty line before it, as cv_config_print() has it. */
+size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, size_t size);
+
 /* check.c: what only the whole file can tell. */
 void cv_config_check_peer(struct cv_config_parser *parser);
 void cv_config_check(struct cv_config_parser *parser);
@@ -167,6 +180,7 @@ void cv_config_check(struct cv_config_parser *parser);
 	void cv_config_take_##name(struct cv_config_parser *parser, \
 				   const struct cv_config_rule *rule, struct cv_span value)
 CV_TAKE(key);
+CV_TAKE(key_file);
 CV_TAKE(port);
 CV_TAKE(fwmark);
 CV_TAKE(mtu);
@@ -178,8 +192,12 @@ CV_TAKE(loop);
 CV_TAKE(offload);
 CV_TAKE(aead);
 CV_TAKE(log_level);
+CV_TAKE(kill_switch);
+CV_TAKE(exclude_ips);
+CV_TAKE(metrics_listen);
 CV_TAKE(keepalive);
 CV_TAKE(address);
 CV_TAKE(dns);
+CV_TAKE(client_dns);
 CV_TAKE(allowed_ips);
 CV_TAKE(endpoint);

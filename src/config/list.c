@@ -84,35 +84,42 @@ static bool is_domain(struct cv_span item)
 	return item.len > 0 && item.len < 256;
 }
 
-static void add_server(struct cv_config_parser *parser, const struct cv_addr *addr)
-{
-	struct cv_config *config = &parser->config;
-	void *list = config->dns;
+/* The lists behind DNS or ClientDNS. */
+struct dns {
+	struct cv_addr **servers;
+	size_t *n_servers;
+	char ***search;
+	size_t *n_search;
+};
 
-	if (!cv_config_grow(parser, &list, config->n_dns, sizeof(*addr)))
+static void add_server(struct cv_config_parser *parser, const struct cv_addr *addr,
+		       const struct dns *dns)
+{
+	void *list = *dns->servers;
+
+	if (!cv_config_grow(parser, &list, *dns->n_servers, sizeof(*addr)))
 		return;
-	config->dns = list;
-	config->dns[config->n_dns++] = *addr;
+	*dns->servers = list;
+	(*dns->servers)[(*dns->n_servers)++] = *addr;
 }
 
-static void add_domain(struct cv_config_parser *parser, struct cv_span item)
+static void add_domain(struct cv_config_parser *parser, struct cv_span item, const struct dns *dns)
 {
-	struct cv_config *config = &parser->config;
-	void *list = config->dns_search;
+	void *list = *dns->search;
+	char *domain;
 
-	if (!cv_config_grow(parser, &list, config->n_dns_search, sizeof(char *)))
+	if (!cv_config_grow(parser, &list, *dns->n_search, sizeof(char *)))
 		return;
-	config->dns_search = list;
-	config->dns_search[config->n_dns_search] = cv_span_dup(item);
-	if (config->dns_search[config->n_dns_search])
-		config->n_dns_search++;
+	*dns->search = list;
+	domain = cv_span_dup(item);
+	if (domain)
+		(*dns->search)[(*dns->n_search)++] = domain;
 	else
 		parser->no_memory = true;
 }
 
-CV_TAKE(dns)
+static void take_dns(struct cv_config_parser *parser, struct cv_span value, const struct dns *dns)
 {
-	const char *first = value.at;
 	struct cv_addr addr;
 	struct cv_span item;
 	char text[CV_ADDR_TEXT_MAX];
@@ -122,17 +129,51 @@ CV_TAKE(dns)
 		bool server = memchr(item.at, ':', item.len) || cv_span_of(item, "0123456789.");
 
 		if (server && cv_span_copy(item, text, sizeof(text)) && !cv_addr_parse(text, &addr))
-			add_server(parser, &addr);
+			add_server(parser, &addr, dns);
 		else if (!server && is_domain(item))
-			add_domain(parser, item);
+			add_domain(parser, item, dns);
 		else
 			cv_config_error(parser, cv_config_at(parser, item.at),
 					"such as 9.9.9.9, 2620:fe::fe or example.com",
 					"neither an IP address nor a domain");
 	}
-	cv_config_warning(parser, cv_config_at(parser, first),
-			  "set it with resolvectl(1) or resolvconf(8) for now",
-			  "this version does not set up DNS, ignoring");
+}
+
+CV_TAKE(dns)
+{
+	struct cv_config *config = &parser->config;
+
+	take_dns(parser, value,
+		 &(struct dns){ &config->dns, &config->n_dns, &config->dns_search,
+				&config->n_dns_search });
+}
+
+CV_TAKE(client_dns)
+{
+	struct cv_config *config = &parser->config;
+
+	take_dns(parser, value,
+		 &(struct dns){ &config->client_dns, &config->n_client_dns,
+				&config->client_dns_search, &config->n_client_dns_search });
+}
+
+CV_TAKE(exclude_ips)
+{
+	struct cv_config *config = &parser->config;
+	struct cv_prefix prefix;
+	struct cv_span item;
+
+	while (cv_span_next(&value, ",", &item)) {
+		void *list = config->exclude_ips;
+
+		if (!take_prefix(parser, item, &prefix))
+			continue;
+		cv_prefix_mask(&prefix);
+		if (!cv_config_grow(parser, &list, config->n_exclude_ips, sizeof(prefix)))
+			return;
+		config->exclude_ips = list;
+		config->exclude_ips[config->n_exclude_ips++] = prefix;
+	}
 }
 
 static void add_allowed(struct cv_config_parser *parser, const struct cv_prefix *prefix,
@@ -169,12 +210,14 @@ CV_TAKE(allowed_ips)
 	}
 }
 
-/* Cut "host:port" at the last colon, as wg does; brackets around an IPv6 host stay. */
+/* Cut "host:port" at the last colon, as wg does; brackets around an IPv6 host stay, and a colon
+ * inside them is the host's. */
 static bool split_endpoint(struct cv_span value, struct cv_span *ret_host, struct cv_span *ret_port)
 {
 	const char *colon = memrchr(value.at, ':', value.len);
 
-	if (!colon || colon == value.at)
+	if (!colon || colon == value.at ||
+	    memchr(colon, ']', (size_t)(value.at + value.len - colon)))
 		return false;
 	ret_host->at = value.at;
 	ret_host->len = (size_t)(colon - value.at);
@@ -203,10 +246,13 @@ static bool is_host(struct cv_span host)
 static const char endpoint_form[] =
 	"such as 192.0.2.1:51820, [2001:db8::1]:51820 or vpn.example.com:51820";
 
-static void set_endpoint(struct cv_config_parser *parser, const struct cv_endpoint *endpoint,
-			 struct cv_span name)
+static void set_endpoint(struct cv_config_parser *parser, const struct cv_config_rule *rule,
+			 const struct cv_endpoint *endpoint, struct cv_span name)
 {
-	struct cv_config_peer *peer = &parser->config.peers[parser->config.n_peers - 1];
+	struct cv_config *config = &parser->config;
+	struct cv_config_peer *peer = rule->section == CV_SECTION_PEER
+					      ? &config->peers[config->n_peers - 1]
+					      : &config->self;
 
 	free(peer->host);
 	peer->host = NULL;
@@ -230,7 +276,7 @@ static void take_host(struct cv_config_parser *parser, const struct cv_config_ru
 	bool bare = host.at[0] != '[';
 
 	if (cv_span_copy(value, text, sizeof(text)) && !cv_endpoint_parse(text, &endpoint)) {
-		set_endpoint(parser, &endpoint, none);
+		set_endpoint(parser, rule, &endpoint, none);
 		return;
 	}
 	endpoint.port = port;
@@ -241,9 +287,9 @@ static void take_host(struct cv_config_parser *parser, const struct cv_config_ru
 			cv_config_warning(
 				parser, cv_config_at(parser, value.at), "write [address]:port",
 				"IPv6 address without brackets, its last part is the port");
-		set_endpoint(parser, &endpoint, none);
+		set_endpoint(parser, rule, &endpoint, none);
 	} else if (is_host(host)) {
-		set_endpoint(parser, &endpoint, host);
+		set_endpoint(parser, rule, &endpoint, host);
 	} else {
 		cv_config_error(parser, cv_config_at(parser, value.at), endpoint_form,
 				"%s is neither an address nor a host name", rule->name);
@@ -263,6 +309,19 @@ CV_TAKE(endpoint)
 				"port of %s is not a number in range", rule->name);
 	else
 		take_host(parser, rule, value, host, (uint16_t)number);
+}
+
+CV_TAKE(metrics_listen)
+{
+	char text[CV_ENDPOINT_TEXT_MAX];
+	struct cv_endpoint at;
+
+	if (cv_span_copy(value, text, sizeof(text)) && !cv_endpoint_parse(text, &at) && at.port)
+		parser->config.metrics_at = at;
+	else
+		cv_config_error(parser, cv_config_at(parser, value.at),
+				"such as 127.0.0.1:9586 or [::1]:9586",
+				"%s is not an address and a port", rule->name);
 }
 
 /* "-tun-tso": a word that switches one off. */
@@ -322,7 +381,4 @@ CV_TAKE(hook)
 		return;
 	}
 	hooks->n++;
-	cv_config_warning(parser, cv_config_at(parser, value.at),
-			  "run it from a unit that is ordered with this one for now",
-			  "this version does not run %s commands, ignoring", rule->name);
 }

@@ -20,6 +20,7 @@
 
 enum {
 	FRIENDLY_NAME_MAX = 255,
+	BARE_KEY_MIN = 24,
 	HINT_MAX = CV_CONFIG_ERROR_HINT_MAX,
 };
 
@@ -98,10 +99,22 @@ static void open_section(struct cv_config_parser *parser, struct cv_span text)
 /* A key that is given badly is not missing. */
 static void note_given(struct cv_config_parser *parser, const struct cv_config_rule *rule)
 {
-	if (rule == &cv_config_rules[CV_KEY_PRIVATE_KEY])
+	if (rule == &cv_config_rules[CV_KEY_PRIVATE_KEY] ||
+	    rule == &cv_config_rules[CV_KEY_PRIVATE_KEY_FILE])
 		parser->private_key_given = true;
 	else if (rule == &cv_config_rules[CV_KEY_PUBLIC_KEY])
 		parser->public_key_given = true;
+}
+
+/* Nothing but base64, too long for any key's name, and the "=" at its end: a key without its name.
+ */
+static bool is_bare_key(const struct cv_config_line *line)
+{
+	size_t n = 0;
+
+	while (n < line->key.len && cv_is_base64(line->key.at[n]))
+		n++;
+	return n == line->key.len && n >= BARE_KEY_MIN && line->value.len == 0;
 }
 
 static void report_unknown(struct cv_config_parser *parser, const struct cv_config_line *line)
@@ -118,7 +131,7 @@ static void report_unknown(struct cv_config_parser *parser, const struct cv_conf
 	else if (near)
 		snprintf(hint, sizeof(hint), "did you mean %s? It belongs in %s", near->name,
 			 section_name(near->section));
-	else if (!line->has_equals)
+	else if (!line->has_equals || is_bare_key(line))
 		snprintf(hint, sizeof(hint), "a line is [Section], Key = value, or # comment");
 	else
 		snprintf(hint, sizeof(hint), "convoy.conf(5) lists the keys of %s",
@@ -150,7 +163,7 @@ static bool may_stand(struct cv_config_parser *parser, const struct cv_config_li
 		cv_config_error(parser, at, hint, "second %s", rule->name);
 		return false;
 	}
-	snprintf(hint, sizeof(hint), "the first is in line %u", first.line);
+	snprintf(hint, sizeof(hint), "keep one; the first is in line %u", first.line);
 	cv_config_warning(parser, at, hint, "second %s, the last one counts", rule->name);
 	return true;
 }

@@ -48,6 +48,28 @@ static void put_prefixes(struct sink *sink, const char *name, const struct cv_pr
 		put(sink, "%s = %s\n", name, cv_prefix_format(&prefixes[i], text));
 }
 
+static void put_dns(struct sink *sink, const char *name, const struct cv_addr *servers,
+		    size_t n_servers, char *const *search, size_t n_search)
+{
+	char text[CV_ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < n_servers; i++)
+		put(sink, "%s = %s\n", name, cv_addr_format(&servers[i], text));
+	for (size_t i = 0; i < n_search; i++)
+		put(sink, "%s = %s\n", name, search[i]);
+}
+
+static void put_endpoint(struct sink *sink, const char *name, const struct cv_config_peer *peer)
+{
+	char text[CV_ENDPOINT_TEXT_MAX];
+
+	if (peer->endpoint_is_name)
+		put(sink, strchr(peer->host, ':') ? "%s = [%s]:%u\n" : "%s = %s:%u\n", name,
+		    peer->host, peer->endpoint.port);
+	else if (peer->has_endpoint)
+		put(sink, "%s = %s\n", name, cv_endpoint_format(&peer->endpoint, text));
+}
+
 static void put_hooks(struct sink *sink, const struct cv_config *config)
 {
 	for (size_t kind = 0; kind < CV_CONFIG_HOOK_KINDS; kind++)
@@ -59,20 +81,15 @@ static void put_hooks(struct sink *sink, const struct cv_config *config)
 /* As wg-quick(8) knows them. */
 static void put_interface(struct sink *sink, const struct cv_config *config)
 {
-	char text[CV_ADDR_TEXT_MAX];
-
 	put(sink, "[Interface]\n");
-	if (config->has_private_key)
+	if (config->has_private_key && !config->private_key_file.path)
 		put_key(sink, "PrivateKey", &config->private_key);
 	if (config->listen_port)
 		put(sink, "ListenPort = %u\n", config->listen_port);
 	if (config->has_fwmark)
 		put(sink, "FwMark = 0x%x\n", config->fwmark);
 	put_prefixes(sink, "Address", config->addresses, config->n_addresses);
-	for (size_t i = 0; i < config->n_dns; i++)
-		put(sink, "DNS = %s\n", cv_addr_format(&config->dns[i], text));
-	for (size_t i = 0; i < config->n_dns_search; i++)
-		put(sink, "DNS = %s\n", config->dns_search[i]);
+	put_dns(sink, "DNS", config->dns, config->n_dns, config->dns_search, config->n_dns_search);
 	if (config->mtu)
 		put(sink, "MTU = %u\n", config->mtu);
 	if (config->table == CV_CONFIG_TABLE_OFF)
@@ -89,6 +106,7 @@ static void put_own(struct sink *sink, const struct cv_config *config)
 	static const char *const loops[] = { "auto", "io_uring", "epoll" };
 	static const char *const levels[] = { "error", "warning", "info", "debug" };
 	const struct cv_config_offload *offload = &config->offload;
+	char text[CV_ENDPOINT_TEXT_MAX];
 
 	if (config->workers)
 		put(sink, "# convoy: Workers = %u\n", config->workers);
@@ -102,26 +120,45 @@ static void put_own(struct sink *sink, const struct cv_config *config)
 		put(sink, "# convoy: AeadProvider = %s\n", config->aead);
 	if (config->log_level != CV_CONFIG_LOG_INFO)
 		put(sink, "# convoy: LogLevel = %s\n", levels[config->log_level]);
+	if (config->metrics_at.addr.family)
+		put(sink, "# convoy: MetricsListen = %s\n",
+		    cv_endpoint_format(&config->metrics_at, text));
+	if (config->kill_switch)
+		put(sink, "# convoy: KillSwitch = yes\n");
+	if (config->kill_switch_allow_lan)
+		put(sink, "# convoy: KillSwitchAllowLan = yes\n");
+	put_prefixes(sink, "# convoy: ExcludeIPs", config->exclude_ips, config->n_exclude_ips);
+	put_dns(sink, "# convoy: ClientDNS", config->client_dns, config->n_client_dns,
+		config->client_dns_search, config->n_client_dns_search);
+	put_endpoint(sink, "# convoy: ClientEndpoint", &config->self);
+	if (config->private_key_file.path)
+		put(sink, "# convoy: PrivateKeyFile = %s\n", config->private_key_file.path);
 }
 
 static void put_peer(struct sink *sink, const struct cv_config_peer *peer)
 {
-	char text[CV_ENDPOINT_TEXT_MAX];
-
 	put(sink, "\n[Peer]\n");
 	if (peer->friendly_name)
 		put(sink, "# friendly_name = %s\n", peer->friendly_name);
 	put_key(sink, "PublicKey", &peer->public_key);
-	if (peer->has_psk)
+	if (peer->psk_file.path)
+		put(sink, "# convoy: PresharedKeyFile = %s\n", peer->psk_file.path);
+	else if (peer->has_psk)
 		put_key(sink, "PresharedKey", &peer->psk);
 	put_prefixes(sink, "AllowedIPs", peer->allowed_ips, peer->n_allowed_ips);
-	if (peer->endpoint_is_name)
-		put(sink, strchr(peer->host, ':') ? "Endpoint = [%s]:%u\n" : "Endpoint = %s:%u\n",
-		    peer->host, peer->endpoint.port);
-	else if (peer->has_endpoint)
-		put(sink, "Endpoint = %s\n", cv_endpoint_format(&peer->endpoint, text));
+	put_endpoint(sink, "Endpoint", peer);
 	if (peer->persistent_keepalive_s)
 		put(sink, "PersistentKeepalive = %u\n", peer->persistent_keepalive_s);
+}
+
+size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, size_t size)
+{
+	struct sink sink = { .text = ret_text, .size = size };
+
+	if (size > 0)
+		ret_text[0] = '\0';
+	put_peer(&sink, peer);
+	return sink.len;
 }
 
 size_t cv_config_print(const struct cv_config *config, char *ret_text, size_t size)

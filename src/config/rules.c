@@ -38,9 +38,25 @@ const struct cv_config_rule cv_config_rules[CV_KEYS] = {
 			  .take = cv_config_take_aead },
 	[CV_KEY_LOG_LEVEL] = { "LogLevel", INTERFACE, LAST, .own = true,
 			       .take = cv_config_take_log_level },
+	[CV_KEY_METRICS_LISTEN] = { "MetricsListen", INTERFACE, LAST, .own = true,
+				    .take = cv_config_take_metrics_listen },
+	[CV_KEY_KILL_SWITCH] = { "KillSwitch", INTERFACE, LAST, .own = true,
+				 .take = cv_config_take_kill_switch },
+	[CV_KEY_KILL_SWITCH_ALLOW_LAN] = { "KillSwitchAllowLan", INTERFACE, LAST, .own = true,
+					   .take = cv_config_take_kill_switch },
+	[CV_KEY_EXCLUDE_IPS] = { "ExcludeIPs", INTERFACE, .own = true, .empty = true,
+				 .take = cv_config_take_exclude_ips },
+	[CV_KEY_CLIENT_DNS] = { "ClientDNS", INTERFACE, .own = true,
+				.take = cv_config_take_client_dns },
+	[CV_KEY_CLIENT_ENDPOINT] = { "ClientEndpoint", INTERFACE, LAST, .own = true,
+				     .take = cv_config_take_endpoint },
+	[CV_KEY_PRIVATE_KEY_FILE] = { "PrivateKeyFile", INTERFACE, ONCE, .own = true,
+				      .take = cv_config_take_key_file },
 	[CV_KEY_PUBLIC_KEY] = { "PublicKey", PEER, ONCE, .take = cv_config_take_key },
 	[CV_KEY_PRESHARED_KEY] = { "PresharedKey", PEER, ONCE, .secret = true,
 				   .take = cv_config_take_key },
+	[CV_KEY_PRESHARED_KEY_FILE] = { "PresharedKeyFile", PEER, ONCE, .own = true,
+					.take = cv_config_take_key_file },
 	[CV_KEY_ALLOWED_IPS] = { "AllowedIPs", PEER, .empty = true,
 				 .take = cv_config_take_allowed_ips },
 	[CV_KEY_ENDPOINT] = { "Endpoint", PEER, LAST, .take = cv_config_take_endpoint },
@@ -94,12 +110,12 @@ static struct cv_span behind(struct cv_span text, struct cv_span part)
 	return (struct cv_span){ at, (size_t)(text.at + text.len - at) };
 }
 
-/* "ListenPort 51820", "PrivateKey yAnz...=": the "=" was forgotten. */
+/* "ListenPort 51820", "PrivateKey: yAnz...=": the "=" was forgotten. */
 static void split_at_blank(struct cv_span text, struct cv_config_line *line)
 {
 	struct cv_span rest = text, word;
 
-	cv_span_next(&rest, " \t", &word);
+	cv_span_next(&rest, " \t:", &word);
 	line->rule = rule_of(word);
 	if (!line->rule)
 		return;

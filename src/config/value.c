@@ -42,12 +42,32 @@ static void report_key(struct cv_config_parser *parser, const struct cv_config_r
 				"%s does not end as the base64 of 32 bytes does", rule->name);
 }
 
+/* PrivateKey and PrivateKeyFile, PresharedKey and PresharedKeyFile: one of the two. */
+static bool is_only(struct cv_config_parser *parser, const struct cv_config_rule *rule,
+		    struct cv_span value, enum cv_config_key other)
+{
+	char hint[CV_CONFIG_ERROR_HINT_MAX];
+
+	if (!parser->seen[other].line)
+		return true;
+	snprintf(hint, sizeof(hint), "keep one of them; the other is in line %u",
+		 parser->seen[other].line);
+	cv_config_error(parser, cv_config_at(parser, value.at), hint, "%s beside %s", rule->name,
+			cv_config_rules[other].name);
+	return false;
+}
+
 CV_TAKE(key)
 {
 	struct cv_config *config = &parser->config;
 	struct cv_config_peer *peer = config->peers ? &config->peers[config->n_peers - 1] : NULL;
+	enum cv_config_key file = rule == &cv_config_rules[CV_KEY_PRIVATE_KEY]
+					  ? CV_KEY_PRIVATE_KEY_FILE
+					  : CV_KEY_PRESHARED_KEY_FILE;
 	struct cv_key key;
 
+	if (rule->secret && !is_only(parser, rule, value, file))
+		return;
 	if (cv_key_from_base64(value.at, value.len, &key) < 0) {
 		report_key(parser, rule, value);
 		return;
@@ -63,6 +83,40 @@ CV_TAKE(key)
 		parser->public_key_at[config->n_peers - 1] = cv_config_at(parser, value.at);
 	}
 	cv_wipe(&key, sizeof(key));
+}
+
+/* A key in the place of a path would end up in messages, so it is found out here. */
+static bool looks_like_key(struct cv_span value)
+{
+	size_t n = 0;
+
+	if (value.at[0] == '/')
+		return false;
+	while (n < value.len && cv_is_base64(value.at[n]))
+		n++;
+	return value.at[value.len - 1] == '=' || (n == value.len && n >= CV_KEY_BASE64_LEN - 4);
+}
+
+CV_TAKE(key_file)
+{
+	bool own = rule == &cv_config_rules[CV_KEY_PRIVATE_KEY_FILE];
+	struct cv_config_key_file *file =
+		own ? &parser->config.private_key_file
+		    : &parser->config.peers[parser->config.n_peers - 1].psk_file;
+
+	if (!is_only(parser, rule, value, own ? CV_KEY_PRIVATE_KEY : CV_KEY_PRESHARED_KEY))
+		return;
+	if (looks_like_key(value)) {
+		cv_config_error(parser, cv_config_at(parser, value.at),
+				own ? "the key itself goes behind PrivateKey ="
+				    : "the key itself goes behind PresharedKey =",
+				"%s is a path, and this looks like a key", rule->name);
+		return;
+	}
+	file->line = parser->line.line;
+	file->path = cv_span_dup(value);
+	if (!file->path)
+		parser->no_memory = true;
 }
 
 static bool take_number(struct cv_config_parser *parser, const struct cv_config_rule *rule,
@@ -189,8 +243,25 @@ CV_TAKE(save_config)
 	if (which < 2)
 		parser->config.save_config = which;
 	if (which == 1)
-		cv_config_warning(parser, cv_config_at(parser, value.at), NULL,
+		cv_config_warning(parser, cv_config_at(parser, value.at),
+				  "leave it out; change the file and run convoy reload",
 				  "this version does not write the file back, ignoring");
+}
+
+CV_TAKE(kill_switch)
+{
+	static const char *const words[] = { "no", "yes" };
+	size_t which = take_word(parser, rule, value, words, 2);
+
+	if (which == 2)
+		return;
+	if (rule == &cv_config_rules[CV_KEY_KILL_SWITCH]) {
+		parser->config.kill_switch = which;
+		parser->kill_switch_at = cv_config_at(parser, value.at);
+	} else {
+		parser->config.kill_switch_allow_lan = which;
+		parser->kill_switch_allow_lan_at = cv_config_at(parser, value.at);
+	}
 }
 
 CV_TAKE(loop)

@@ -62,18 +62,16 @@ static int queue_open(char *name, short flags)
 	return fd;
 }
 
-/* Open n queues of one new device; fds[n]. */
-static int queues_open(char *name, size_t n, int *fds)
+/* Open n queues of one device, the first with `first` among its flags; fds[n]. */
+static int queues_open(char *name, size_t n, short first, bool many, int *fds)
 {
-	/* 0x8000 does not fit a positive short, and ifr_flags is one. */
-	const short exclusive = (short)IFF_TUN_EXCL;
 	short flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
 	size_t i;
 
-	if (n > 1)
+	if (many)
 		flags |= IFF_MULTI_QUEUE;
 	for (i = 0; i < n; i++) {
-		fds[i] = queue_open(name, i == 0 ? (short)(flags | exclusive) : flags);
+		fds[i] = queue_open(name, i == 0 ? (short)(flags | first) : flags);
 		if (fds[i] < 0)
 			break;
 	}
@@ -120,8 +118,11 @@ static int offloads_negotiate(int fd, struct cv_tun_offloads wanted,
 	return r;
 }
 
-int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struct cv_tun *ret_tuns)
+static int device_open(const char *name, struct cv_tun_offloads wanted, size_t n, bool made,
+		       struct cv_tun *ret_tuns)
 {
+	/* 0x8000 does not fit a positive short, and ifr_flags is one. */
+	const short first = made ? 0 : (short)IFF_TUN_EXCL;
 	struct cv_tun tun = { .fd = -1 };
 	int fds[CV_TUN_QUEUES_MAX];
 	int r;
@@ -129,7 +130,9 @@ int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struc
 	if (n == 0 || n > CV_TUN_QUEUES_MAX || !name_is_legal(name))
 		return -EINVAL;
 	memcpy(tun.name, name, strlen(name) + 1);
-	r = queues_open(tun.name, n, fds);
+	r = queues_open(tun.name, n, first, n > 1, fds);
+	if (r == -EINVAL && made && n == 1) /* one queue of many is as good */
+		r = queues_open(tun.name, n, first, true, fds);
 	if (r < 0)
 		return r;
 	r = offloads_negotiate(fds[0], wanted, &tun.granted);
@@ -143,6 +146,61 @@ int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struc
 		ret_tuns[i].fd = fds[i];
 	}
 	return 0;
+}
+
+int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struct cv_tun *ret_tuns)
+{
+	return device_open(name, wanted, n, false, ret_tuns);
+}
+
+int cv_tun_attach(const char *name, struct cv_tun_offloads wanted, size_t n,
+		  struct cv_tun *ret_tuns)
+{
+	return device_open(name, wanted, n, true, ret_tuns);
+}
+
+/*
+ * Whether packets have a struct tun_pi in front. TUNGETIFF cannot tell: IFF_NOFILTER, which it sets
+ * for every TUN, is the bit of IFF_NO_PI. So four zero bytes are written behind a vnet header: as
+ * an IP packet they are refused; as the tun_pi of a packet without bytes they are taken, or would
+ * be if the link were up (since Linux 5.1; before, a link that is down looks like this, too).
+ */
+static bool has_packet_information(int fd)
+{
+	const uint8_t zeros[CV_VNET_SIZE + sizeof(struct tun_pi)] = { 0 };
+
+	return write(fd, zeros, sizeof(zeros)) >= 0 || errno != EINVAL;
+}
+
+static int adopt(int fd, struct cv_tun_offloads wanted, struct cv_tun *tun)
+{
+	int vnet_size = CV_VNET_SIZE, flags = fcntl(fd, F_GETFL);
+	struct ifreq ifr = { 0 };
+
+	if (flags < 0 || ioctl(fd, TUNGETIFF, &ifr) < 0)
+		return -errno;
+	if (!(ifr.ifr_flags & IFF_TUN))
+		return -EPROTOTYPE;
+	if (!(ifr.ifr_flags & IFF_VNET_HDR))
+		return -EPROTO;
+	memcpy(tun->name, ifr.ifr_name, IFNAMSIZ);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &vnet_size) < 0)
+		return -errno;
+	if (has_packet_information(fd))
+		return -EPROTO;
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	return offloads_negotiate(fd, wanted, &tun->granted);
+}
+
+int cv_tun_adopt(int fd, struct cv_tun_offloads wanted, struct cv_tun *ret_tun)
+{
+	struct cv_tun tun = { .fd = fd };
+	int r = adopt(fd, wanted, &tun);
+
+	if (r == 0)
+		*ret_tun = tun;
+	return r;
 }
 
 void cv_tun_close(struct cv_tun *tun)

@@ -1,30 +1,42 @@
-/* The log: a line is put together on the stack and leaves in one write. */
+/*
+ * The log: a line is put together on the stack and leaves in one write.
+ *
+ * For the journal it is one datagram of its native protocol, a line "FIELD=value" each; no value
+ * of ours has a newline in it. Source: systemd.io, "Native Journal Protocol".
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <convoy/base/time.h>
 #include <convoy/log/log.h>
 
-/* Room for " (N more suppressed)" and the newline. */
-enum { SUFFIX_SIZE = 40 };
+enum {
+	SUFFIX_SIZE = 40, /* " (N more suppressed)" and the newline */
+	FIELDS_SIZE = 128,
+};
 
 static _Atomic(enum cv_log_level) level_max = CV_LOG_INFO;
+static char interface[32];       /* "": nobody's */
+static _Atomic int journal = -1; /* socket, made for the first line that needs it */
 
-/* As the journal and as people read them, syslog(3) numbers. */
+/* As the journal (syslog(3) numbers) and as people read them. */
 static const struct {
 	const char *journal, *plain;
+	int priority;
 } prefixes[] = {
-	[CV_LOG_ERR] = { "<3>", "err: " },
-	[CV_LOG_WARN] = { "<4>", "warn: " },
-	[CV_LOG_INFO] = { "<6>", "info: " },
-	[CV_LOG_DEBUG] = { "<7>", "debug: " },
+	[CV_LOG_ERR] = { "<3>", "err: ", 3 },
+	[CV_LOG_WARN] = { "<4>", "warn: ", 4 },
+	[CV_LOG_INFO] = { "<6>", "info: ", 6 },
+	[CV_LOG_DEBUG] = { "<7>", "debug: ", 7 },
 };
 
 void cv_log_set_level(enum cv_log_level level)
@@ -35,6 +47,11 @@ void cv_log_set_level(enum cv_log_level level)
 bool cv_log_is_on(enum cv_log_level level)
 {
 	return level <= atomic_load_explicit(&level_max, memory_order_relaxed);
+}
+
+void cv_log_set_interface(const char *name)
+{
+	snprintf(interface, sizeof(interface), "%s", name);
 }
 
 /* Asked anew for each line: stderr may be redirected (a daemon that detaches), lines are rare. */
@@ -50,7 +67,7 @@ static bool is_journal(void)
 }
 
 /* C0, DEL, and C1 in its UTF-8 form (C2 80 to C2 9F), which terminals obey too. */
-static void disarm(char *text, size_t len)
+void cv_log_disarm(char *text, size_t len)
 {
 	unsigned char last = 0;
 
@@ -75,11 +92,48 @@ static void write_line(const char *line, size_t len)
 	} while (ret < 0 && errno == EINTR);
 }
 
+/* Several threads may have their first line at once: one socket stays. */
+static int journal_socket(void)
+{
+	int fd = atomic_load(&journal), none = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || atomic_compare_exchange_strong(&journal, &none, fd))
+		return fd;
+	close(fd);
+	return none;
+}
+
+/* Sent to the path each time, so that a journal that was started anew gets it too. False: it is
+ * not there, or too busy to take it at once. */
+static bool send_to_journal(enum cv_log_level level, const char *message, size_t len)
+{
+	static const struct sockaddr_un at = { AF_UNIX, "/run/systemd/journal/socket" };
+	char text[FIELDS_SIZE + CV_LOG_LINE_MAX];
+	int fd = journal_socket();
+	size_t n;
+
+	if (fd < 0)
+		return false;
+	n = (size_t)snprintf(
+		text, FIELDS_SIZE,
+		"PRIORITY=%d\nSYSLOG_IDENTIFIER=convoy\n%s%s%sMESSAGE=", prefixes[level].priority,
+		interface[0] ? "CONVOY_INTERFACE=" : "", interface, interface[0] ? "\n" : "");
+	memcpy(text + n, message, len);
+	n += len;
+	text[n++] = '\n';
+	return sendto(fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&at,
+		      sizeof(at)) == (ssize_t)n;
+}
+
 __attribute__((format(printf, 3, 0))) static void log_line(enum cv_log_level level,
 							   uint32_t suppressed, const char *format,
 							   va_list args)
 {
-	const char *prefix = is_journal() ? prefixes[level].journal : prefixes[level].plain;
+	bool to_journal = is_journal();
+	const char *prefix = to_journal ? prefixes[level].journal : prefixes[level].plain;
 	char line[CV_LOG_LINE_MAX];
 	size_t start = strlen(prefix), room = sizeof(line) - SUFFIX_SIZE - start, len;
 	int n;
@@ -89,10 +143,12 @@ __attribute__((format(printf, 3, 0))) static void log_line(enum cv_log_level lev
 	if (n < 0)
 		return;
 	len = (size_t)n < room ? (size_t)n : room - 1;
-	disarm(line + start, len);
+	cv_log_disarm(line + start, len);
 	len += start;
 	if (suppressed)
 		len += (size_t)sprintf(line + len, " (%" PRIu32 " more suppressed)", suppressed);
+	if (to_journal && send_to_journal(level, line + start, len - start))
+		return;
 	line[len++] = '\n';
 	write_line(line, len);
 }

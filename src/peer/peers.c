@@ -19,6 +19,7 @@ enum { FIRST_HEADS = 16 };
 struct cv_peers {
 	uint8_t hash_key[CV_SIPHASH_KEY_SIZE];
 	size_t n, n_heads; /* n_heads is a power of two */
+	uint64_t added;    /* ever: the serial number of the last one */
 	struct cv_peer **heads;
 	struct cds_list_head all;
 	struct cds_list_head leaving; /* removed, but still in the queue of wishes */
@@ -123,6 +124,7 @@ int cv_peers_add(struct cv_peers *peers, const uint8_t public_key[32], struct cv
 	chain(peers, peer);
 	cds_list_add_tail(&peer->all, &peers->all);
 	peers->n++;
+	peer->serial = ++peers->added;
 	*ret_peer = peer;
 	return 0;
 }

@@ -45,6 +45,7 @@ struct cv_route {
 	struct cv_peer *peer; /* NULL: a fork */
 	uint8_t bits;
 	uint8_t family;
+	uint32_t round; /* control only: the replacement in which it was inserted last */
 	/* Control only: the peer's list in order of insertion. next also links what is freed. */
 	struct cv_route *prev, *next;
 };
@@ -54,6 +55,7 @@ _Static_assert(sizeof(struct cv_route) == CACHE_LINE, "a level of the trie costs
 struct cv_routes {
 	struct cv_route *root4, *root6;
 	struct cv_graveyard *graveyard;
+	uint32_t round; /* counts cv_routes_replace_begin() */
 };
 
 static struct key key_of(const struct cv_addr *addr)
@@ -260,6 +262,7 @@ int cv_routes_insert(struct cv_routes *routes, const struct cv_prefix *prefix, s
 			return -ENOMEM;
 		}
 	}
+	n->round = routes->round;
 	list_append(n);
 	return 0;
 }
@@ -306,16 +309,31 @@ bool cv_routes_remove(struct cv_routes *routes, const struct cv_prefix *prefix,
 	return true;
 }
 
+static void remove_first(struct cv_routes *routes, struct cv_peer *peer)
+{
+	struct cv_route *n = peer->routes.first;
+	struct cv_route **above;
+	struct cv_route **edge = descend(root_of(routes, n->family), &n->key, n->bits, &above);
+
+	disown(routes, edge, above);
+}
+
 void cv_routes_remove_peer(struct cv_routes *routes, struct cv_peer *peer)
 {
-	while (peer->routes.first) {
-		struct cv_route *n = peer->routes.first;
-		struct cv_route **above;
-		struct cv_route **edge =
-			descend(root_of(routes, n->family), &n->key, n->bits, &above);
+	while (peer->routes.first)
+		remove_first(routes, peer);
+}
 
-		disown(routes, edge, above);
-	}
+void cv_routes_replace_begin(struct cv_routes *routes)
+{
+	routes->round++;
+}
+
+/* What was inserted since the begin stands behind all that was not. */
+void cv_routes_replace_sweep(struct cv_routes *routes, struct cv_peer *peer)
+{
+	while (peer->routes.first && peer->routes.first->round != routes->round)
+		remove_first(routes, peer);
 }
 
 static inline struct cv_peer *longest_match(struct cv_route *const *root, const struct key *key)

@@ -70,10 +70,17 @@ struct cv_config_offload {
 	bool udp_gro; /* UDP_GRO */
 };
 
+/* A key that stands in a file of its own; the parser, which opens nothing, leaves the key zero. */
+struct cv_config_key_file {
+	char *path;    /* as the config has it; NULL: none */
+	uint32_t line; /* on which it stands */
+};
+
 struct cv_config_peer {
 	struct cv_key public_key;
 	struct cv_key psk; /* zero when !has_psk */
 	bool has_psk;
+	struct cv_config_key_file psk_file; /* when set, psk comes from there */
 
 	/*
 	 * Where the peer is at first. Numeric: all of `endpoint`. A name to be resolved later
@@ -96,7 +103,9 @@ struct cv_config {
 
 	/* As wg(8) has them. */
 	struct cv_key private_key;
-	bool has_private_key; /* true for every file that parsed without error */
+	bool has_private_key; /* true for every file that parsed without error and names no file */
+	/* When set, private_key comes from there. */
+	struct cv_config_key_file private_key_file;
 	uint16_t listen_port; /* 0: any */
 	bool has_fwmark;      /* false: none, or given as 0 or off */
 	uint32_t fwmark;
@@ -120,6 +129,23 @@ struct cv_config {
 	struct cv_config_offload offload;
 	char aead[CV_CONFIG_AEAD_NAME_MAX]; /* provider's name; "": the best one */
 	enum cv_config_log log_level;
+	struct cv_endpoint metrics_at; /* TCP address for GET /metrics; no family: none */
+	/* Nothing leaves the host but through the tunnel, and what carries our mark. */
+	bool kill_switch;
+	bool kill_switch_allow_lan; /* and to private addresses that are not the tunnel's */
+	/*
+	 * What stays outside of the tunnel: no routes lead there. Masked, in order and disjoint as
+	 * cv_prefix_each_left() wants them. Peers' allowed_ips are as the file has them.
+	 */
+	struct cv_prefix *exclude_ips; /* prefix[n_exclude_ips] */
+	size_t n_exclude_ips;
+
+	/* What `convoy peer add` writes into the files of clients. */
+	struct cv_addr *client_dns; /* addr[n_client_dns] */
+	size_t n_client_dns;
+	char **client_dns_search; /* domain[n_client_dns_search] */
+	size_t n_client_dns_search;
+	struct cv_config_peer self; /* this side as a peer of theirs; only its endpoint is set */
 
 	struct cv_config_peer *peers; /* peer[n_peers] in the order of the file */
 	size_t n_peers;

@@ -52,6 +52,34 @@ struct cv_tun {
  * without '/', ':' and blanks, not "." or "..", "%" only in "%d") or number of queues.
  */
 int cv_tun_open(const char *name, struct cv_tun_offloads wanted, size_t n, struct cv_tun *ret_tuns);
+
+/**
+ * cv_tun_attach() - use a TUN that is there: made for this user, and persistent
+ *
+ * As cv_tun_open() otherwise. `ip tuntap add mode tun user USER name NAME` makes such a TUN, and
+ * with multi_queue one for n > 1; without CAP_NET_ADMIN the kernel lets its owner in and nobody
+ * else. It stays when its fds are closed.
+ *
+ * Return: 0 or -errno. Errors: -EBUSY somebody has it open; -EPERM it is another user's, or there
+ * is none and no right to make one; -EINVAL it has one queue only, or is no TUN.
+ */
+int cv_tun_attach(const char *name, struct cv_tun_offloads wanted, size_t n,
+		  struct cv_tun *ret_tuns);
+
+/**
+ * cv_tun_adopt() - take over one queue of a TUN that somebody else made
+ * @fd:		on success owned by ret_tun, O_NONBLOCK | O_CLOEXEC; on failure the caller's
+ * @wanted:	as for cv_tun_open()
+ *
+ * How packets are framed is settled when a TUN is made (a second TUNSETIFF gives EEXIST), so it
+ * must have been made with IFF_TUN | IFF_NO_PI | IFF_VNET_HDR; the header's size and the offloads
+ * are set here.
+ *
+ * Return: 0 or -errno. Errors: -EBADF, -ENOTTY no file of /dev/net/tun; -EBADFD one that no
+ * interface belongs to (any more); -EPROTOTYPE a TAP; -EPROTO no IFF_VNET_HDR, or no IFF_NO_PI.
+ * Source: drivers/net/tun.c; TUNGETIFF since Linux 2.6.27.
+ */
+int cv_tun_adopt(int fd, struct cv_tun_offloads wanted, struct cv_tun *ret_tun);
 /* Close one queue. Closing twice is harmless. */
 void cv_tun_close(struct cv_tun *tun);
 

@@ -1,8 +1,10 @@
-/* The log: one line to stderr at four levels, and a limit for lines that strangers can cause. */
+/* The log: one line to stderr or the journal, at four levels, and a limit for lines that strangers
+ * can cause. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What is written: the level asked for and all before it. */
@@ -17,18 +19,28 @@ enum cv_log_level {
 /* CV_LOG_INFO from the start. Any thread may change it. */
 void cv_log_set_level(enum cv_log_level level);
 bool cv_log_is_on(enum cv_log_level level);
+/* Whose messages these are: the journal's field CONVOY_INTERFACE, "" as at first for none. Copied
+ * and cut to 31 bytes. Call before threads exist. */
+void cv_log_set_interface(const char *name);
 
 /**
  * cv_log() - write a message as one line; cv_log_err() and its kin are what one calls
  *
  * One write(2) a line, so that lines of several threads never mix; a message is cut to fit
  * CV_LOG_LINE_MAX bytes. Control characters become '?': what a stranger sent cannot end our line
- * or speak to a terminal. When stderr is the journal (JOURNAL_STREAM of sd-daemon(3) names it)
- * the line starts with the priority as "<3>", else with the level as a word. errno is kept.
+ * or speak to a terminal. errno is kept.
+ *
+ * The line starts with the level as a word. When stderr is the journal (JOURNAL_STREAM of
+ * systemd.exec(5) names it) the message goes to the journal's own socket instead, with the fields
+ * MESSAGE, PRIORITY, SYSLOG_IDENTIFIER and, when it is known, CONVOY_INTERFACE; where that cannot
+ * be, to stderr, with the priority in front as "<3>".
  */
 void cv_log(enum cv_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 enum { CV_LOG_LINE_MAX = 1024 };
+
+/* Control characters, newlines as well, become '?': as cv_log() does it. */
+void cv_log_disarm(char *text, size_t len);
 
 #define CV_LOG_IF_ON(level, ...) (cv_log_is_on(level) ? cv_log(level, __VA_ARGS__) : (void)0)
 #define cv_log_err(...)          CV_LOG_IF_ON(CV_LOG_ERR, __VA_ARGS__)

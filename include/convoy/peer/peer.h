@@ -56,6 +56,9 @@ struct cv_peer {
 	uint8_t public_key[32];
 	struct cv_handshake *handshake; /* locked memory; all zero at first */
 	struct cv_index_entry *handshake_entry;
+	uint64_t serial;     /* 1, 2, ... in order of addition, never given twice */
+	void *owner;         /* the caller's own */
+	int last_send_error; /* the caller's own: -errno of the last handshake message, or 0 */
 	pthread_spinlock_t keypairs_lock; /* guards the next three, and writes to current */
 	struct cv_keypair *next, *previous, *dropped;
 	struct cv_deadline deadline;

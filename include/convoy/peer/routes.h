@@ -39,6 +39,13 @@ bool cv_routes_remove(struct cv_routes *routes, const struct cv_prefix *prefix,
 		      struct cv_peer *peer);
 void cv_routes_remove_peer(struct cv_routes *routes, struct cv_peer *peer);
 
+/*
+ * To replace the prefixes of a peer so that readers always find those that stay: begin, insert the
+ * new ones, and sweep, which removes all that this peer had and was not inserted since the begin.
+ */
+void cv_routes_replace_begin(struct cv_routes *routes);
+void cv_routes_replace_sweep(struct cv_routes *routes, struct cv_peer *peer);
+
 /* Owner of the longest prefix that contains addr, or NULL. Any thread, under RCU. */
 struct cv_peer *cv_routes_lookup(const struct cv_routes *routes, const struct cv_addr *addr);
 

@@ -53,6 +53,11 @@ void cv_timers_init(struct cv_timers *timers);
 /* Stop everything (interface down, peer removed). Keeps persistent_s: cv_timers_set_persistent()
  * with it arms it again. */
 void cv_timers_stop(struct cv_timers *timers);
+/* Whether an initiation went out and is not answered yet. Control thread. */
+static inline bool cv_timers_is_trying(const struct cv_timers *timers)
+{
+	return timers->retransmit != CV_TIME_NEVER;
+}
 
 /*
  * Events, any thread. They return true when a deadline was armed that control does not know of

@@ -87,7 +87,7 @@ static void errors_and_warnings_beyond_the_limit_are_counted(void **state)
 	struct cv_config_errors errors;
 
 	for (int i = 0; i < LINES; i++)
-		len += (size_t)sprintf(text + len, "DNS = 1.1.1.1\n");
+		len += (size_t)sprintf(text + len, "# convoy: nothing\n");
 	len += (size_t)sprintf(text + len, "Colour = blue\n");
 	assert_int_equal(parse_exactly(text, len, &errors), -EINVAL);
 	assert_int_equal(errors.warnings, LINES);

@@ -192,6 +192,43 @@ static void lists_may_repeat_and_be_split_by_blanks(void **state)
 	cv_config_free(&config);
 }
 
+static void excluded_ips_are_in_order_and_disjoint(void **state)
+{
+	struct cv_config config =
+		parse_interface("ExcludeIPs = 2001:db8::/32, 192.168.3.0/24, 192.168.7.9/16\n"
+				"# convoy: ExcludeIPs = 10.9.8.7/8, 10.9.8.7\nExcludeIPs =\n");
+
+	assert_int_equal(config.n_exclude_ips, 3);
+	assert_prefix(&config.exclude_ips[0], "10.0.0.0/8");
+	assert_prefix(&config.exclude_ips[1], "192.168.0.0/16");
+	assert_prefix(&config.exclude_ips[2], "2001:db8::/32");
+	cv_config_free(&config);
+}
+
+/* What a peer may send and receive is what the file says; only routes are cut. */
+static void excluded_ips_leave_allowed_ips_alone(void **state)
+{
+	struct cv_config config = parse_interface("ExcludeIPs = 192.168.0.0/16\n"
+						  "[Peer]\nPublicKey = " KEY_B "\n"
+						  "AllowedIPs = 0.0.0.0/0\n");
+
+	assert_int_equal(config.peers[0].n_allowed_ips, 1);
+	assert_prefix(&config.peers[0].allowed_ips[0], "0.0.0.0/0");
+	cv_config_free(&config);
+}
+
+static void kill_switch_is_off_unless_asked_for(void **state)
+{
+	struct cv_config config = parse_interface("");
+
+	assert_false(config.kill_switch || config.kill_switch_allow_lan);
+	cv_config_free(&config);
+	config = parse_interface("KillSwitch = no\n# convoy: KillSwitch = Yes\n"
+				 "# convoy: KillSwitchAllowLan = yes\n");
+	assert_true(config.kill_switch && config.kill_switch_allow_lan);
+	cv_config_free(&config);
+}
+
 static void hooks_keep_hashes_and_order(void **state)
 {
 	struct cv_config config = parse_interface("PostUp = echo '#1' # one\nPostUp=b=c\n"
@@ -236,10 +273,14 @@ static void own_keys_count_plain_and_as_comments(void **state)
 {
 	static const char *const spellings[] = {
 		"Workers = 4\nLoop = io_uring\nOffload = -tun-tso, -udp-gso\n"
-		"AeadProvider = libsodium\nLogLevel = debug\n",
+		"AeadProvider = libsodium\nLogLevel = debug\nMetricsListen = 127.0.0.1:9586\n"
+		"ClientDNS = 10.77.0.1, a.example\nClientEndpoint = b.example:443\n",
 		"# convoy: Workers = 4\n#Convoy:loop=io_uring # why not\n"
 		"  # convoy:  Offload = auto -tun-tso -udp-gso\n"
-		"# convoy: AeadProvider = libsodium\n# convoy: LogLevel = DEBUG\n",
+		"# convoy: AeadProvider = libsodium\n# convoy: LogLevel = DEBUG\n"
+		"# convoy: MetricsListen = 127.0.0.1:9586\n"
+		"# convoy: ClientDNS = 10.77.0.1\n# convoy: ClientDNS = a.example\n"
+		"# convoy: ClientEndpoint = b.example:443\n",
 	};
 
 	for (size_t i = 0; i < 2; i++) {
@@ -253,6 +294,13 @@ static void own_keys_count_plain_and_as_comments(void **state)
 		assert_true(config.offload.udp_gro);
 		assert_string_equal(config.aead, "libsodium");
 		assert_int_equal(config.log_level, CV_CONFIG_LOG_DEBUG);
+		assert_int_equal(config.metrics_at.port, 9586);
+		assert_int_equal(config.n_client_dns, 1);
+		assert_int_equal(config.n_client_dns_search, 1);
+		assert_string_equal(config.client_dns_search[0], "a.example");
+		assert_int_equal(config.n_dns + config.n_dns_search, 0);
+		assert_string_equal(config.self.host, "b.example");
+		assert_int_equal(config.self.endpoint.port, 443);
 		cv_config_free(&config);
 	}
 }
@@ -280,6 +328,27 @@ static void unknown_provider_is_refused(void **state)
 	assert_int_equal(errors.list[0].line, 3);
 	assert_non_null(strstr(errors.list[0].hint, "libsodium"));
 	cv_config_errors_free(&errors);
+}
+
+static void metrics_listen_is_an_address_and_a_port(void **state)
+{
+	static const char *const wrong[] = { "9586",        "127.0.0.1", "localhost:9586",
+					     "127.0.0.1:0", "::1:9586",  "[::1]:65536",
+					     "*:9586" };
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct cv_config_errors errors;
+		struct cv_config config;
+
+		snprintf(text, sizeof(text),
+			 "[Interface]\nPrivateKey = " PRIVATE "\nMetricsListen = %s\n", wrong[i]);
+		assert_int_equal(cv_config_parse(text, strlen(text), &config, &errors), -EINVAL);
+		assert_int_equal(errors.n, 1);
+		assert_int_equal(errors.list[0].line, 3);
+		assert_non_null(strstr(errors.list[0].hint, "127.0.0.1:9586"));
+		cv_config_errors_free(&errors);
+	}
 }
 
 static void endpoints_are_numeric_or_names_for_later(void **state)
@@ -377,10 +446,14 @@ int main(void)
 		cmocka_unit_test(case_blanks_and_line_ends_do_not_matter),
 		cmocka_unit_test(lists_may_repeat_and_be_split_by_blanks),
 		cmocka_unit_test(hooks_keep_hashes_and_order),
+		cmocka_unit_test(excluded_ips_are_in_order_and_disjoint),
+		cmocka_unit_test(excluded_ips_leave_allowed_ips_alone),
+		cmocka_unit_test(kill_switch_is_off_unless_asked_for),
 		cmocka_unit_test(marks_and_tables_have_several_spellings),
 		cmocka_unit_test(own_keys_count_plain_and_as_comments),
 		cmocka_unit_test(offload_off_switches_all_off),
 		cmocka_unit_test(unknown_provider_is_refused),
+		cmocka_unit_test(metrics_listen_is_an_address_and_a_port),
 		cmocka_unit_test(endpoints_are_numeric_or_names_for_later),
 		cmocka_unit_test(peers_have_names_in_comments),
 		cmocka_unit_test(keepalive_may_be_off),

@@ -23,12 +23,16 @@ static const char most[] =
 	"DNS = 9.9.9.9, 2620:fe::fe, example.com, corp.example\nMTU = 1420\nTable = 1234\n"
 	"PreUp = echo 1 # one\nPostUp = a\nPostUp = b\nPreDown = c\nPostDown = d\n"
 	"SaveConfig = true\nWorkers = 3\nLoop = epoll\nOffload = -tun-uso, -udp-gro\n"
-	"AeadProvider = libsodium\nLogLevel = debug\n"
+	"KillSwitch = yes\nKillSwitchAllowLan = yes\n"
+	"ExcludeIPs = 192.168.0.0/16, 10.9.8.7/8, 2001:db8::/32, 192.168.3.0/24\n"
+	"AeadProvider = libsodium\nLogLevel = debug\nMetricsListen = [::1]:9586\n"
+	"ClientDNS = 10.77.0.1, office.example\nClientEndpoint = vpn.example.com:443\n"
 	"[Peer]\n# friendly_name = Zo\xc3\xab & friends = many\nPublicKey = " KEY_B "\n"
 	"PresharedKey = " KEY_C "\nAllowedIPs = 10.192.124.1/24, ::/0\nAllowedIPs = 10.1.2.3\n"
 	"Endpoint = [2001:db8::1]:51820\nPersistentKeepalive = 25\n"
 	"[Peer]\nPublicKey = " KEY_C "\nEndpoint = [fe80::1%eth0]:1\n"
-	"[Peer]\nPublicKey = " KEY_A "\nEndpoint = vpn.example.com:65535\n";
+	"[Peer]\nPublicKey = " KEY_A "\nEndpoint = vpn.example.com:65535\n"
+	"PresharedKeyFile = shared.key\n";
 
 static void assert_text(const char *a, const char *b)
 {
@@ -53,6 +57,7 @@ static void assert_same_peer(const struct cv_config_peer *a, const struct cv_con
 	assert_true(cv_endpoint_equal(&a->endpoint, &b->endpoint));
 	assert_text(a->host, b->host);
 	assert_text(a->friendly_name, b->friendly_name);
+	assert_text(a->psk_file.path, b->psk_file.path);
 	assert_int_equal(a->persistent_keepalive_s, b->persistent_keepalive_s);
 	assert_int_equal(a->n_allowed_ips, b->n_allowed_ips);
 	assert_prefixes(a->allowed_ips, b->allowed_ips, a->n_allowed_ips);
@@ -73,10 +78,18 @@ static void assert_same_interface(const struct cv_config *a, const struct cv_con
 	assert_int_equal(a->n_dns_search, b->n_dns_search);
 	for (size_t i = 0; i < a->n_dns_search; i++)
 		assert_string_equal(a->dns_search[i], b->dns_search[i]);
+	assert_int_equal(a->n_client_dns, b->n_client_dns);
+	for (size_t i = 0; i < a->n_client_dns; i++)
+		assert_true(cv_addr_equal(&a->client_dns[i], &b->client_dns[i]));
+	assert_int_equal(a->n_client_dns_search, b->n_client_dns_search);
+	for (size_t i = 0; i < a->n_client_dns_search; i++)
+		assert_string_equal(a->client_dns_search[i], b->client_dns_search[i]);
+	assert_same_peer(&a->self, &b->self);
 	assert_int_equal(a->mtu, b->mtu);
 	assert_int_equal(a->table, b->table);
 	assert_int_equal(a->table_number, b->table_number);
 	assert_int_equal(a->save_config, b->save_config);
+	assert_true(cv_endpoint_equal(&a->metrics_at, &b->metrics_at));
 	for (size_t kind = 0; kind < CV_CONFIG_HOOK_KINDS; kind++) {
 		assert_int_equal(a->hooks[kind].n, b->hooks[kind].n);
 		for (size_t i = 0; i < a->hooks[kind].n; i++)
@@ -91,7 +104,12 @@ static void assert_same_own(const struct cv_config *a, const struct cv_config *b
 	assert_int_equal(a->loop, b->loop);
 	assert_memory_equal(&a->offload, &b->offload, sizeof(a->offload));
 	assert_string_equal(a->aead, b->aead);
+	assert_text(a->private_key_file.path, b->private_key_file.path);
 	assert_int_equal(a->log_level, b->log_level);
+	assert_int_equal(a->kill_switch, b->kill_switch);
+	assert_int_equal(a->kill_switch_allow_lan, b->kill_switch_allow_lan);
+	assert_int_equal(a->n_exclude_ips, b->n_exclude_ips);
+	assert_prefixes(a->exclude_ips, b->exclude_ips, a->n_exclude_ips);
 }
 
 static struct cv_config parse(const char *text)
@@ -130,6 +148,7 @@ static void printed_config_parses_to_the_same(void **state)
 		   "Loop = io_uring\nLogLevel = error\n");
 	round_trip("[Interface]\nPrivateKey = " KEY_A "\nTable = auto\nFwMark = off\n"
 		   "LogLevel = warning\n");
+	round_trip("[Interface]\nPrivateKeyFile = /run/keys/a b\n");
 }
 
 static void own_keys_are_printed_as_comments(void **state)
@@ -141,6 +160,23 @@ static void own_keys_are_printed_as_comments(void **state)
 	assert_non_null(strstr(printed, "\n# convoy: Workers = 3\n"));
 	assert_non_null(strstr(printed, "\n# convoy: Offload = auto -tun-uso -udp-gro\n"));
 	assert_null(strstr(printed, "\nLogLevel"));
+	cv_config_free(&config);
+}
+
+static void key_that_came_from_a_file_is_not_printed(void **state)
+{
+	struct cv_config config = parse("[Interface]\n# convoy: PrivateKeyFile = own.key\n[Peer]\n"
+					"PublicKey = " KEY_B "\nPresharedKeyFile = shared.key\n");
+	char printed[4096];
+
+	cv_key_from_base64(KEY_A, CV_KEY_BASE64_LEN, &config.private_key);
+	cv_key_from_base64(KEY_C, CV_KEY_BASE64_LEN, &config.peers[0].psk);
+	config.has_private_key = config.peers[0].has_psk = true;
+	cv_config_print(&config, printed, sizeof(printed));
+	assert_non_null(strstr(printed, "\n# convoy: PrivateKeyFile = own.key\n"));
+	assert_non_null(strstr(printed, "\n# convoy: PresharedKeyFile = shared.key\n"));
+	assert_null(strstr(printed, KEY_A));
+	assert_null(strstr(printed, KEY_C));
 	cv_config_free(&config);
 }
 
@@ -173,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(printed_config_parses_to_the_same),
 		cmocka_unit_test(own_keys_are_printed_as_comments),
+		cmocka_unit_test(key_that_came_from_a_file_is_not_printed),
 		cmocka_unit_test(print_stays_inside_a_buffer_of_any_size),
 	};
 

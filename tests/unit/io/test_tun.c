@@ -122,6 +122,28 @@ static void taken_names_are_busy_whoever_has_them(void **state)
 	cv_tun_close(&two[1]);
 }
 
+static void tun_made_beforehand_is_used_and_stays(void **state)
+{
+	struct cv_tun tun, other, two[2];
+
+	run("ip tuntap add dev plain mode tun");
+	assert_int_equal(cv_tun_attach("plain", nothing, 2, two), -EINVAL);
+	assert_int_equal(cv_tun_attach("plain", all, 1, &tun), 0);
+	assert_true(tun.granted.tso);
+	assert_int_equal(cv_tun_attach("plain", nothing, 1, &other), -EBUSY);
+	cv_tun_close(&tun);
+	assert_int_not_equal(if_nametoindex("plain"), 0);
+
+	run("ip tuntap add dev many mode tun multi_queue");
+	assert_int_equal(cv_tun_attach("many", nothing, 2, two), 0);
+	assert_int_equal(cv_tun_attach("many", nothing, 1, &tun), 0);
+	cv_tun_close(&two[0]);
+	cv_tun_close(&two[1]);
+	cv_tun_close(&tun);
+
+	assert_int_equal(cv_tun_attach("lo", nothing, 1, &tun), -EINVAL);
+}
+
 static void queues_are_all_of_one_device(void **state)
 {
 	struct cv_tun tuns[4];
@@ -303,6 +325,7 @@ static const struct CMUnitTest tests[] = {
 	in_netns(percent_d_takes_the_next_free_number),
 	in_netns(illegal_names_are_refused),
 	in_netns(taken_names_are_busy_whoever_has_them),
+	in_netns(tun_made_beforehand_is_used_and_stays),
 	in_netns(queues_are_all_of_one_device),
 	in_netns(offloads_are_granted_and_taken_back),
 	in_netns(packets_are_read_one_behind_the_other),

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* cmocka.h needs what stands above it. */
@@ -22,6 +24,32 @@
 
 static int kept, file; /* the real stderr; a nameless file in its place */
 
+/* What came to the journal's socket, in place of libc's sendto(2). */
+static struct {
+	bool there;
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	char text[2 * CV_LOG_LINE_MAX];
+	int calls;
+} journal;
+
+ssize_t sendto(int fd, const void *data, size_t len, int flags, __CONST_SOCKADDR_ARG to,
+	       socklen_t to_len)
+{
+	const struct sockaddr_un *at = to.__sockaddr_un__;
+
+	journal.calls++;
+	if (!journal.there) {
+		errno = ENOENT;
+		return -1;
+	}
+	assert_true(fd >= 0 && len < sizeof(journal.text));
+	assert_int_equal(at->sun_family, AF_UNIX);
+	strcpy(journal.path, at->sun_path);
+	memcpy(journal.text, data, len);
+	journal.text[len] = 0;
+	return (ssize_t)len;
+}
+
 static int redirect(void **state)
 {
 	kept = dup(STDERR_FILENO);
@@ -30,6 +58,8 @@ static int redirect(void **state)
 	fcntl(file, F_SETFL, O_APPEND);
 	unsetenv("JOURNAL_STREAM");
 	cv_log_set_level(CV_LOG_INFO);
+	cv_log_set_interface("");
+	memset(&journal, 0, sizeof(journal));
 	return kept < 0 || file < 0 || dup2(file, STDERR_FILENO) < 0;
 }
 
@@ -121,7 +151,8 @@ static void errno_is_kept(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
-static void journal_gets_its_priority(void **state)
+/* As systemd does for a service whose stderr is the journal. */
+static void stderr_is_the_journal(void)
 {
 	struct stat st;
 	char text[64];
@@ -129,12 +160,44 @@ static void journal_gets_its_priority(void **state)
 	assert_int_equal(fstat(file, &st), 0);
 	snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	setenv("JOURNAL_STREAM", text, 1);
+}
+
+static void journal_gets_fields(void **state)
+{
+	struct cv_log_limit limit = { .suppressed = 3 };
+
+	stderr_is_the_journal();
+	journal.there = true;
+	cv_log_warn("no %s, ignoring", "IPv6");
+	assert_string_equal(journal.path, "/run/systemd/journal/socket");
+	assert_string_equal(journal.text, "PRIORITY=4\nSYSLOG_IDENTIFIER=convoy\n"
+					  "MESSAGE=no IPv6, ignoring\n");
+	cv_log_set_interface("wg0");
+	cv_log_limited(&limit, CV_LOG_ERR, "what a stranger\nMESSAGE=sent");
+	assert_string_equal(journal.text,
+			    "PRIORITY=3\nSYSLOG_IDENTIFIER=convoy\nCONVOY_INTERFACE=wg0\n"
+			    "MESSAGE=what a stranger?MESSAGE=sent (3 more suppressed)\n");
+	assert_string_equal(logged(), "");
+}
+
+static void stderr_that_is_no_journal_sends_it_nothing(void **state)
+{
+	journal.there = true;
+	cv_log_err("a");
+	assert_int_equal(journal.calls, 0);
+	assert_string_equal(logged(), "err: a\n");
+}
+
+static void journal_that_takes_nothing_leaves_its_priority_on_stderr(void **state)
+{
+	stderr_is_the_journal();
 	cv_log_set_level(CV_LOG_DEBUG);
 	cv_log_err("a");
 	cv_log_warn("b");
 	cv_log_info("c");
 	cv_log_debug("d");
 	assert_string_equal(logged(), "<3>a\n<4>b\n<6>c\n<7>d\n");
+	assert_int_equal(journal.calls, 4);
 }
 
 static void journal_of_another_stream_is_not_ours(void **state)
@@ -236,7 +299,9 @@ int main(void)
 		CASE(control_characters_become_question_marks),
 		CASE(long_message_is_cut_and_still_one_line),
 		CASE(errno_is_kept),
-		CASE(journal_gets_its_priority),
+		CASE(journal_gets_fields),
+		CASE(stderr_that_is_no_journal_sends_it_nothing),
+		CASE(journal_that_takes_nothing_leaves_its_priority_on_stderr),
 		CASE(journal_of_another_stream_is_not_ours),
 		CASE(lines_of_threads_do_not_mix),
 		CASE(limit_lets_a_burst_through_then_one_an_interval),

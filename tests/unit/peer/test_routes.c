@@ -240,6 +240,26 @@ static void removing_a_peer_leaves_those_nested_in_it_and_around_it(void **state
 }
 
 /* The kernel once overflowed a stack of 128 nodes here. */
+static void a_replacement_takes_away_only_what_it_does_not_insert(void **state)
+{
+	(void)state;
+	insert("10.0.0.0/8", &a);
+	insert("10.1.0.0/16", &a);
+	insert("10.2.0.0/16", &b);
+	cv_routes_replace_begin(routes);
+	insert("10.0.0.0/8", &a);
+	insert("fd00::/64", &a);
+	assert_ptr_equal(owner("10.1.0.1"), &a);
+	assert_ptr_equal(owner("10.9.0.1"), &a);
+	cv_routes_replace_sweep(routes, &a);
+	assert_list(&a, "10.0.0.0/8 fd00::/64 ");
+	assert_list(&b, "10.2.0.0/16 ");
+	cv_routes_replace_begin(routes);
+	cv_routes_replace_sweep(routes, &a);
+	assert_list(&a, "");
+	assert_list(&b, "10.2.0.0/16 ");
+}
+
 static void chain_of_129_prefixes_is_walked_to_its_end(void **state)
 {
 	static struct cv_peer peers[129];
@@ -330,6 +350,7 @@ int main(void)
 		CASE(removal_restores_the_covering_prefix),
 		CASE(removal_is_refused_to_all_but_the_owner),
 		CASE(removing_a_peer_leaves_those_nested_in_it_and_around_it),
+		CASE(a_replacement_takes_away_only_what_it_does_not_insert),
 		CASE(chain_of_129_prefixes_is_walked_to_its_end),
 		CASE(forks_go_when_they_are_not_needed),
 		CASE(owner_turns_into_fork_and_fork_into_owner),
