@@ -4,6 +4,7 @@
  * The size that fstat(2) tells is a hint only: a pipe has none, and a file may grow while it is
  * read. The bound holds for the bytes that come. Memory that held text is wiped before it is freed.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <convoy/crypto/key.h>
 #include <convoy/crypto/secret.h>
 
 #include "internal.h"
@@ -97,6 +99,15 @@ int cv_file_read(const char *path, size_t max, struct cv_file *ret_file)
 	result = cv_file_read_fd(fd, max, ret_file);
 	close(fd);
 	return result;
+}
+
+int cv_file_to_key(const struct cv_file *file, struct cv_key *ret_key)
+{
+	size_t len = file->len;
+
+	while (len > 0 && isspace((unsigned char)file->text[len - 1]))
+		len--;
+	return cv_key_from_base64(file->text, len, ret_key);
 }
 
 void cv_file_done(struct cv_file *file)

@@ -1,5 +1,4 @@
 /* genkey, genpsk and pubkey: as wg(8) has them, one line of base64 in or out. */
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +13,7 @@ enum {
 	INPUT_MAX = 4096, /* a key, and blanks around it */
 };
 
-static void warn_if_world_readable(void)
+void cv_warn_if_world_readable(void)
 {
 	struct stat status;
 
@@ -44,45 +43,35 @@ static int generate(void (*draw)(struct cv_key *ret_key))
 	struct cv_key key;
 	int result;
 
-	warn_if_world_readable();
+	cv_warn_if_world_readable();
 	draw(&key);
 	result = print_key(&key);
 	cv_wipe(&key, sizeof(key));
 	return result;
 }
 
-int cv_command_genkey(const char *argument)
+int cv_command_genkey(int n, char **arguments)
 {
 	return generate(cv_key_generate_private);
 }
 
-int cv_command_genpsk(const char *argument)
+int cv_command_genpsk(int n, char **arguments)
 {
 	return generate(cv_key_generate_preshared);
 }
 
-/* One key with nothing but blanks behind it. */
-static int parse_key(const struct cv_file *input, struct cv_key *ret_key)
-{
-	size_t len = input->len;
-
-	while (len > 0 && isspace((unsigned char)input->text[len - 1]))
-		len--;
-	return cv_key_from_base64(input->text, len, ret_key);
-}
-
-int cv_command_pubkey(const char *argument)
+int cv_command_pubkey(int n, char **arguments)
 {
 	struct cv_key private_key, public_key;
 	struct cv_file input;
 	int result = cv_file_read_fd(STDIN_FILENO, INPUT_MAX, &input);
 
-	if (result && result != -EFBIG) {
+	if (result && result != -EFBIG && result != -ENODEV) {
 		cv_complain("cannot read the private key from stdin: %s", strerror(-result));
 		return CV_EXIT_FAILURE;
 	}
 	if (!result) {
-		result = parse_key(&input, &private_key);
+		result = cv_file_to_key(&input, &private_key);
 		cv_file_done(&input);
 	}
 	if (result) {

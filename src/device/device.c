@@ -6,20 +6,18 @@
  * leaves the device in a state that cv_device_free() can take apart, so a failure needs no ladder.
  * While it runs, control's loop tells of link changes (iface.h) and is woken by workers; what they
  * left is worked off in cv_device_turn().
- *
- * Sockets are open while the link is up, as the kernel does it: a port is taken by `up` and free
- * after `down`, and a tunnel that is down answers nobody.
  */
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <convoy/crypto/init.h>
 #include <convoy/crypto/random.h>
+#include <convoy/device/change.h>
 #include <convoy/log/log.h>
 
 #include "internal.h"
@@ -28,6 +26,9 @@ enum {
 	/* Socket buffers. 512 KiB reach 80 % of the speed of 2 MiB, more gains nothing on one
 	 * machine; a real path has bursts. Measured on veth. */
 	SOCKET_BUFFER_BYTES = 8 << 20,
+	/* Peers may come later, and the index table does not grow: 128 KiB, touched where used.
+	 * Kernel: 8192 chains for all. Not tuned. */
+	INDEX_ENTRIES_MIN = 16384,
 	/* Most workers taken without being asked. Not tuned. */
 	AUTO_WORKERS_MAX = 4,
 };
@@ -68,10 +69,13 @@ static int choose_aead(struct cv_device *device, const struct cv_config *config)
 static int make_plane(struct cv_device *device, const struct cv_config *config)
 {
 	struct cv_plane *plane = &device->plane;
+	uint32_t entries = (uint32_t)config->n_peers * 4;
 
 	plane->routes = cv_routes_new(&device->graveyard);
 	/* Three keypairs and a handshake each. */
-	plane->index = cv_index_new((uint32_t)config->n_peers * 4);
+	if (entries < INDEX_ENTRIES_MIN)
+		entries = INDEX_ENTRIES_MIN;
+	plane->index = cv_index_new(entries);
 	plane->pool = cv_stage_pool_new();
 	cv_wishes_init(&plane->wishes);
 	if (!plane->routes || !plane->index || !plane->pool)
@@ -79,55 +83,21 @@ static int make_plane(struct cv_device *device, const struct cv_config *config)
 	return cv_path_init(&device->path, plane, &device->aead);
 }
 
-/* A name is looked up once, before any packet moves. A peer whose name is not found yet is no
- * reason not to start: it may call us. */
-static bool resolve(const char *tunnel, const struct cv_config_peer *from,
-		    struct cv_endpoint *ret_endpoint)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG }, *list;
-	int r;
-
-	*ret_endpoint = from->endpoint;
-	if (!from->endpoint_is_name)
-		return true;
-	r = getaddrinfo(from->host, NULL, &hints, &list);
-	if (r) {
-		cv_log_warn("%s: endpoint %s: %s, the peer has no endpoint until it calls", tunnel,
-			    from->host, gai_strerror(r));
-		return false;
-	}
-	ret_endpoint->addr = (struct cv_addr){ .family = (uint8_t)list->ai_family };
-	if (list->ai_family == AF_INET) {
-		const struct sockaddr_in *in = (const void *)list->ai_addr;
-
-		memcpy(ret_endpoint->addr.b, &in->sin_addr, 4);
-	} else {
-		const struct sockaddr_in6 *in6 = (const void *)list->ai_addr;
-
-		memcpy(ret_endpoint->addr.b, &in6->sin6_addr, 16);
-		ret_endpoint->scope = in6->sin6_scope_id;
-	}
-	freeaddrinfo(list);
-	return true;
-}
-
 static int add_peer(struct cv_device *device, const struct cv_config_peer *from)
 {
-	struct cv_endpoint endpoint;
 	struct cv_peer *peer;
 	int r;
 
 	/* As the kernel: a section with our own key is for the other end, not for us. */
-	if (memcmp(from->public_key.b, device->self->public_key, CV_KEY_SIZE) == 0)
+	if (cv_device_is_us(device, &from->public_key))
 		return 0;
-	r = cv_peers_add(device->peers, from->public_key.b, &peer);
+	r = cv_device_add_peer(device, &from->public_key, &peer);
 	if (r < 0)
 		return r;
-	cv_handshake_init(peer->handshake, device->self, from->public_key.b);
 	if (from->has_psk)
 		cv_handshake_set_psk(peer->handshake, from->psk.b);
-	if (from->has_endpoint && resolve(device->iface.name, from, &endpoint))
-		cv_peer_set_endpoint(peer, &endpoint);
+	if (from->has_endpoint && !from->endpoint_is_name)
+		cv_peer_set_endpoint(peer, &from->endpoint);
 	cv_timers_set_persistent(&peer->timers, from->persistent_keepalive_s, cv_clock_now());
 	for (size_t i = 0; i < from->n_allowed_ips && r == 0; i++)
 		r = cv_routes_insert(device->plane.routes, &from->allowed_ips[i], peer);
@@ -136,7 +106,7 @@ static int add_peer(struct cv_device *device, const struct cv_config_peer *from)
 
 static int add_peers(struct cv_device *device, const struct cv_config *config)
 {
-	int r = cv_deadlines_reserve(&device->deadlines, config->n_peers);
+	int r = 0;
 
 	for (size_t i = 0; i < config->n_peers && r == 0; i++)
 		r = add_peer(device, &config->peers[i]);
@@ -146,10 +116,12 @@ static int add_peers(struct cv_device *device, const struct cv_config *config)
 }
 
 /* One worker does what two cores can give to both ends of a tunnel; more cores, more workers. */
-static size_t count_workers(const struct cv_config *config)
+static size_t count_workers(const struct cv_config *config, const struct cv_device_options *options)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
+	if (options->tun_fd >= 0)
+		return 1;
 	if (config->workers)
 		return config->workers;
 	if (cores < 4)
@@ -169,12 +141,36 @@ enum cv_loop_kind cv_device_loop_kind(const struct cv_config *config)
 	}
 }
 
-static int open_tun(struct cv_device *device, const struct cv_config *config)
+static int adopt_tun(struct cv_device *device, int fd, struct cv_tun_offloads wanted)
 {
-	struct cv_tun_offloads wanted = { config->offload.tun_tso, config->offload.tun_uso };
+	int r = cv_tun_adopt(fd, wanted, &device->workers[0].tun);
+
+	if (r < 0)
+		cv_log_err("%s: cannot use the TUN that was passed to us: %s", device->iface.name,
+			   strerror(-r));
+	return r;
+}
+
+/* CAP_NET_ADMIN, as far as this process knows. */
+static bool may_administer(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	return syscall(SYS_capget, &header, data) < 0 ||
+	       data[0].effective & (uint32_t)1 << CAP_NET_ADMIN;
+}
+
+static int open_tun(struct cv_device *device, const struct cv_config *config,
+		    struct cv_tun_offloads wanted)
+{
 	struct cv_tun *tuns = calloc(device->n_workers, sizeof(*tuns));
 	int r = tuns ? cv_tun_open(config->name, wanted, device->n_workers, tuns) : -ENOMEM;
 
+	if (r == -EBUSY && !may_administer()) {
+		device->iface.untouched = true;
+		r = cv_tun_attach(config->name, wanted, device->n_workers, tuns);
+	}
 	for (size_t i = 0; r == 0 && i < device->n_workers; i++)
 		device->workers[i].tun = tuns[i];
 	free(tuns);
@@ -187,7 +183,17 @@ static int open_tun(struct cv_device *device, const struct cv_config *config)
 			   config->name);
 		break;
 	case -EPERM:
-		cv_log_err("%s: making an interface needs CAP_NET_ADMIN", config->name);
+		if (device->iface.untouched)
+			cv_log_err("%s: the interface was made for another user", config->name);
+		else
+			cv_log_err("%s: making an interface needs CAP_NET_ADMIN, or who has it "
+				   "makes it for us: ip tuntap add mode tun user USER name %s",
+				   config->name, config->name);
+		break;
+	case -EINVAL:
+		cv_log_err("%s: the interface has not the %zu queues of %zu workers; set "
+			   "Workers = 1, or make it with multi_queue",
+			   config->name, device->n_workers, device->n_workers);
 		break;
 	case -ENOENT:
 		cv_log_err(
@@ -200,11 +206,13 @@ static int open_tun(struct cv_device *device, const struct cv_config *config)
 	return r;
 }
 
-static int make_workers(struct cv_device *device, const struct cv_config *config)
+static int make_workers(struct cv_device *device, const struct cv_config *config,
+			const struct cv_device_options *options)
 {
+	struct cv_tun_offloads wanted = { config->offload.tun_tso, config->offload.tun_uso };
 	int r = 0;
 
-	device->n_workers = count_workers(config);
+	device->n_workers = count_workers(config, options);
 	device->workers = calloc(device->n_workers, sizeof(*device->workers));
 	if (!device->workers)
 		return -ENOMEM;
@@ -220,7 +228,10 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 	}
 	for (size_t i = 0; i < device->n_workers && r == 0; i++)
 		r = cv_worker_init(&device->workers[i], &device->plane, &device->aead);
-	return r < 0 ? r : open_tun(device, config);
+	if (r < 0)
+		return r;
+	return options->tun_fd >= 0 ? adopt_tun(device, options->tun_fd, wanted)
+				    : open_tun(device, config, wanted);
 }
 
 static int start_workers(struct cv_device *device)
@@ -237,61 +248,6 @@ static int start_workers(struct cv_device *device)
 	return 0;
 }
 
-/* Up and down ----------------------------------------------------------------------------- */
-
-static int open_sockets(struct cv_device *device)
-{
-	struct cv_udp_options options = device->udp_options;
-	int r = 0;
-
-	options.reuseport = device->n_workers > 1;
-	options.exclusive = true;
-	for (size_t i = 0; i < device->n_workers; i++) {
-		r = cv_udp_open(&options, &device->workers[i].udp);
-		if (r < 0)
-			break;
-		options.port = device->workers[i].udp.port;
-		options.exclusive = false;
-	}
-	if (r == 0)
-		r = cv_udp_share(&device->workers[0].udp, &device->udp);
-	if (r < 0)
-		cv_log_err("%s: cannot open UDP port %u: %s", device->iface.name, options.port,
-			   strerror(-r));
-	return r;
-}
-
-static void close_sockets(struct cv_device *device)
-{
-	cv_udp_close(&device->udp);
-	for (size_t i = 0; i < device->n_workers; i++)
-		cv_udp_close(&device->workers[i].udp);
-}
-
-static int go_up(struct cv_device *device)
-{
-	int r = open_sockets(device);
-
-	if (r < 0) {
-		close_sockets(device);
-		return r;
-	}
-	for (size_t i = 0; i < device->n_workers; i++)
-		cv_worker_run(&device->workers[i], cv_worker_attach);
-	device->up = true;
-	cv_device_peers_up(device, cv_clock_now());
-	return 0;
-}
-
-static void go_down(struct cv_device *device)
-{
-	device->up = false;
-	for (size_t i = 0; i < device->n_workers; i++)
-		cv_worker_run(&device->workers[i], cv_worker_detach);
-	close_sockets(device);
-	cv_device_peers_down(device);
-}
-
 /* The interface changed: called from control's loop. */
 static void iface_changed(void *arg)
 {
@@ -303,14 +259,26 @@ static void iface_changed(void *arg)
 		return;
 	cv_log_info("%s: the link went %s", iface->name, iface->up ? "up" : "down");
 	if (iface->up)
-		go_up(device); /* on failure down stays, and the next change tries again */
+		cv_device_go_up(device); /* on failure the next change tries again */
 	else
-		go_down(device);
+		cv_device_go_down(device);
+}
+
+/* The mark that keeps our datagrams out of the tunnel is another one. */
+static int iface_marked(void *arg)
+{
+	struct cv_device *device = arg;
+	int r = cv_device_set_fwmark(device, device->iface.policy.fwmark);
+
+	if (r < 0)
+		cv_log_err("%s: cannot mark packets: %s", device->iface.name, strerror(-r));
+	return r;
 }
 
 /* The door -------------------------------------------------------------------------------- */
 
-static int build(struct cv_device *device, const struct cv_config *config)
+static int build(struct cv_device *device, const struct cv_config *config,
+		 const struct cv_device_options *options)
 {
 	int r = cv_crypto_init();
 
@@ -330,21 +298,18 @@ static int build(struct cv_device *device, const struct cv_config *config)
 	if (r == 0)
 		r = add_peers(device, config);
 	if (r == 0)
-		r = make_workers(device, config);
+		r = make_workers(device, config, options);
 	if (r == 0)
-		r = cv_iface_setup(&device->iface, config, device->loop, &device->workers[0].tun,
-				   iface_changed, device);
+		r = cv_iface_setup(&device->iface, config, device->loop, &device->workers[0].tun);
 	if (r < 0)
 		return r;
-	if (!device->udp_options.fwmark)
-		device->udp_options.fwmark = device->iface.fwmark;
 	device->plane.mtu = device->iface.mtu;
 	r = start_workers(device);
-	return r < 0 ? r : go_up(device);
+	return r < 0 || !device->iface.up ? r : cv_device_go_up(device);
 }
 
-int cv_device_new(const struct cv_config *config, struct cv_loop *loop,
-		  struct cv_device **ret_device)
+int cv_device_new(const struct cv_config *config, const struct cv_device_options *options,
+		  struct cv_loop *loop, struct cv_device **ret_device)
 {
 	struct cv_device *device = calloc(1, sizeof(*device));
 	int r;
@@ -354,7 +319,12 @@ int cv_device_new(const struct cv_config *config, struct cv_loop *loop,
 	device->loop = loop;
 	device->udp.fd4 = device->udp.fd6 = -1;
 	snprintf(device->iface.name, sizeof(device->iface.name), "%s", config->name);
-	r = build(device, config);
+	device->iface.bare = options->bare;
+	device->iface.adopted = options->tun_fd >= 0;
+	device->iface.changed = iface_changed;
+	device->iface.marked = iface_marked;
+	device->iface.arg = device;
+	r = build(device, config, options);
 	if (r < 0) {
 		cv_device_free(device);
 		return r;
@@ -369,16 +339,9 @@ int cv_device_new(const struct cv_config *config, struct cv_loop *loop,
 
 static void free_peers(struct cv_device *device)
 {
-	struct cv_peer *peer;
-
 	if (!device->peers)
 		return;
-	cv_device_peers_down(device);
-	while ((peer = cv_peers_next(device->peers, NULL))) {
-		cv_routes_remove_peer(device->plane.routes, peer);
-		cv_peers_remove(device->peers, peer);
-		cv_graveyard_add(&device->graveyard, peer, cv_peer_release);
-	}
+	cv_device_clear_peers(device);
 	cv_graveyard_done(&device->graveyard);
 	cv_peers_free(device->peers);
 }
@@ -453,4 +416,20 @@ const char *cv_device_capabilities(const struct cv_device *device,
 		 yes_no[worker->tun.granted.uso], yes_no[worker->udp.gso], yes_no[worker->udp.gro],
 		 large, small == large ? "" : "/", small == large ? "" : small);
 	return ret_text;
+}
+
+size_t cv_device_workers(const struct cv_device *device)
+{
+	return device->n_workers;
+}
+
+void cv_device_poke(struct cv_device *device)
+{
+	for (size_t i = 0; i < device->n_workers; i++)
+		cv_loop_wake(device->workers[i].loop);
+}
+
+uint64_t cv_device_pulse(const struct cv_device *device, size_t worker)
+{
+	return __atomic_load_n(&device->workers[worker].turns, __ATOMIC_RELAXED);
 }

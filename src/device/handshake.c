@@ -30,7 +30,26 @@ static void drop(struct cv_device *device, enum cv_drop reason)
 	cv_drops_add(&device->path.drops, reason, 1);
 }
 
-/* Send a handshake message to where the peer is. Sending may fail: the timers go on regardless. */
+/* To where the peer is. Return: 0 or -errno. */
+static int send_train(struct cv_device *device, struct cv_peer *peer, struct cv_train *train,
+		      cv_time now)
+{
+	int r;
+
+	if (!cv_peer_endpoint(peer, now, &train->remote, &train->local, &train->plain))
+		return -EDESTADDRREQ;
+	r = cv_udp_send_one(&device->udp, train);
+	if (r < 0) {
+		drop(device, CV_DROP_HANDSHAKE_SEND);
+		return r;
+	}
+	__atomic_fetch_add(&peer->tx_bytes, train->len, __ATOMIC_RELAXED);
+	if (train->source_refused)
+		cv_peer_clear_source(peer);
+	return 0;
+}
+
+/* Send a handshake message. That may fail: the timers go on regardless. */
 static void send_to_peer(struct cv_device *device, struct cv_peer *peer, void *message, size_t len,
 			 cv_time now)
 {
@@ -45,15 +64,7 @@ static void send_to_peer(struct cv_device *device, struct cv_peer *peer, void *m
 	cv_cookie_stamp(peer->handshake, message, len, now);
 	__atomic_store_n(&peer->last_initiation, now, __ATOMIC_RELAXED);
 	cv_timers_any_sent(&peer->timers, now);
-	if (!cv_peer_endpoint(peer, now, &train.remote, &train.local, &train.plain))
-		return;
-	if (cv_udp_send_one(&device->udp, &train) < 0) {
-		drop(device, CV_DROP_HANDSHAKE_SEND);
-		return;
-	}
-	__atomic_fetch_add(&peer->tx_bytes, len, __ATOMIC_RELAXED);
-	if (train.source_refused)
-		cv_peer_clear_source(peer);
+	peer->last_send_error = send_train(device, peer, &train, now);
 }
 
 static cv_time jitter(void)
@@ -70,8 +81,8 @@ void cv_device_initiate(struct cv_device *device, struct cv_peer *peer, bool is_
 
 	if (!is_retry)
 		cv_timers_restart_attempts(&peer->timers);
-	if (!device->up)
-		return;
+	if (!device->up || !peer->handshake->has_static_static)
+		return; /* without it no handshake succeeds: we are nobody, or the peer's key is */
 	if (cv_peer_initiated_lately(peer, now)) {
 		if (is_retry) /* or the chain of retries would end here */
 			cv_timers_initiation_sent(&peer->timers, now, jitter());
@@ -110,8 +121,9 @@ static void log_session(const struct cv_peer *peer, const char *role)
 	char text[CV_KEY_BASE64_LEN + 1];
 
 	memcpy(key.b, peer->public_key, sizeof(key.b));
-	cv_log_debug("peer %.8s...: new session, we are the %s", cv_key_to_base64(&key, text),
-		     role);
+	/* A peer may begin a new one CV_INITIATIONS_PER_SECOND. */
+	CV_LOG_LIMITED(CV_LOG_DEBUG, "peer %.8s...: new session, we are the %s",
+		       cv_key_to_base64(&key, text), role);
 }
 
 static void respond(struct cv_device *device, struct cv_peer *peer, cv_time now)

@@ -1,235 +1,29 @@
 /*
- * The interface on the host: what wg-quick does by calling ip, done by netlink.
+ * The interface: set up, followed, taken back.
  *
- * How it works. Setting up follows wg-quick's order: MTU, addresses, up, routes. The device, its
- * addresses and its routes go away with the last fd of the TUN, so only policy rules have to be
- * taken back. A default route among the AllowedIPs must not catch our own datagrams: it goes into a
- * table of its own, which all packets use but those with our mark, and the main table keeps its say
- * for everything but its default routes.
- *
- * Afterwards news of the link are followed: up, down, MTU, name. When the link leaves its namespace
- * the TUN itself tells where it went (it was deleted if it cannot), and the following goes on
- * there.
+ * How it works. Setting up makes the link ready and then asks of the host what the config says
+ * (iface_change.c, iface_host.c). Afterwards news of the link are followed: up, down, MTU, name.
+ * When the link leaves its namespace the TUN itself tells where it went (it was deleted if it
+ * cannot). News of other namespaces take a capability that a restricted process has not, so there
+ * the link is looked at from time to time.
  */
 #include "iface.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <convoy/base/addr.h>
 #include <convoy/log/log.h>
-#include <convoy/packet/packet.h>
 
 enum {
-	MAIN_TABLE = 254,       /* RT_TABLE_MAIN, linux/rtnetlink.h */
-	FIRST_TABLE = 51820,    /* where wg-quick begins to look for an empty one */
-	LINK_MTU = 1500,        /* of the path, when nothing is known of it */
-	OUTER_OVERHEAD = 80,    /* IPv6 40, UDP 8, data header 16, tag 16 */
-	DATAGRAM_OVERHEAD = 32, /* data header and tag */
+	BARE_MTU = 1420, /* as kernel WireGuard and wireguard-go: 1500 less what a datagram adds */
 	/* Packets the stack may queue for us; its default of 500 drops at a burst of two
 	 * connections. Not tuned. */
 	QUEUE_LEN_PKTS = 1000,
+	LOOK_INTERVAL_MS = 250, /* at a link in another namespace. Not tuned. */
 };
-
-/* Log what failed and what the kernel said of it. */
-static int fail(const struct cv_iface *iface, const char *what, int error)
-{
-	const char *said = cv_netlink_error(iface->there);
-
-	cv_log_err("%s: cannot %s: %s%s%s", iface->name, what, strerror(-error), *said ? ": " : "",
-		   said);
-	return error;
-}
-
-/* Setting up ------------------------------------------------------------------------------ */
-
-static bool is_default(const struct cv_prefix *prefix)
-{
-	return prefix->bits == 0;
-}
-
-static bool wants_default(const struct cv_config *config, uint8_t family)
-{
-	for (size_t i = 0; i < config->n_peers; i++)
-		for (size_t j = 0; j < config->peers[i].n_allowed_ips; j++) {
-			const struct cv_prefix *prefix = &config->peers[i].allowed_ips[j];
-
-			if (is_default(prefix) && prefix->addr.family == family)
-				return true;
-		}
-	return false;
-}
-
-static bool wants_policy(const struct cv_config *config)
-{
-	return config->table == CV_CONFIG_TABLE_AUTO &&
-	       (wants_default(config, AF_INET) || wants_default(config, AF_INET6));
-}
-
-/* A number that is free both as a table and, in all likelihood, as a mark. */
-static int choose_table(struct cv_iface *iface, uint32_t *ret_table)
-{
-	for (uint32_t table = FIRST_TABLE;; table++) {
-		int v4 = cv_fib_is_empty(iface->there, AF_INET, table);
-		int v6 = cv_fib_is_empty(iface->there, AF_INET6, table);
-
-		if (v4 < 0)
-			return v4;
-		if (v4 && v6) { /* an error of v6 means that there is no v6 */
-			*ret_table = table;
-			return 0;
-		}
-	}
-}
-
-static int choose_policy(struct cv_iface *iface, const struct cv_config *config)
-{
-	int r;
-
-	iface->fwmark = config->has_fwmark ? config->fwmark : 0;
-	if (!wants_policy(config))
-		return 0;
-	iface->table = iface->fwmark;
-	if (!iface->table) {
-		r = choose_table(iface, &iface->table);
-		if (r < 0)
-			return fail(iface, "find a routing table", r);
-		iface->fwmark = iface->table;
-	}
-	return 0;
-}
-
-/* wg-quick's rule: the smallest MTU on the way to an endpoint, less what a datagram adds. */
-static uint32_t choose_mtu(struct cv_iface *iface, const struct cv_config *config)
-{
-	uint32_t least = 0;
-
-	if (config->mtu)
-		return config->mtu;
-	for (size_t i = 0; i < config->n_peers; i++) {
-		const struct cv_config_peer *peer = &config->peers[i];
-		struct cv_hop hop;
-
-		if (!peer->has_endpoint || peer->endpoint_is_name)
-			continue;
-		if (cv_fib_lookup(iface->there, &peer->endpoint.addr, iface->fwmark, &hop) < 0)
-			continue;
-		if (!least || hop.mtu < least)
-			least = hop.mtu;
-	}
-	if (!least)
-		least = LINK_MTU;
-	least -= least > OUTER_OVERHEAD ? OUTER_OVERHEAD : 0;
-	if (least > CV_CONFIG_MTU_MAX)
-		least = CV_CONFIG_MTU_MAX;
-	return least < CV_CONFIG_MTU_MIN ? CV_CONFIG_MTU_MIN : least;
-}
-
-/* One super-packet shall make one train: as many segments as a train may hold. */
-static void fit_gso(struct cv_iface *iface)
-{
-	uint32_t segs = CV_TRAIN_BYTES_MAX / (iface->mtu + DATAGRAM_OVERHEAD);
-
-	if (segs > CV_TRAIN_SEGS_MAX)
-		segs = CV_TRAIN_SEGS_MAX;
-	/* Without it a super makes a full train and a short one: slower, but right. */
-	segs += !segs;
-	if (cv_link_set_gso(iface->there, iface->ifindex, segs, segs * iface->mtu) < 0)
-		cv_log_debug("%s: the kernel does not take gso_max_segs, ignoring", iface->name);
-}
-
-static int add_addresses(struct cv_iface *iface, const struct cv_config *config)
-{
-	for (size_t i = 0; i < config->n_addresses; i++) {
-		char text[CV_PREFIX_TEXT_MAX], what[CV_PREFIX_TEXT_MAX + 16];
-		int r = cv_link_add_addr(iface->there, iface->ifindex, &config->addresses[i]);
-
-		cv_prefix_format(&config->addresses[i], text);
-		if (r == -EACCES || r == -EOPNOTSUPP) {
-			cv_log_warn("%s: IPv6 is switched off here, address %s, ignoring",
-				    iface->name, text);
-		} else if (r < 0) {
-			snprintf(what, sizeof(what), "add address %s", text);
-			return fail(iface, what, r);
-		}
-	}
-	return 0;
-}
-
-static int add_route(struct cv_iface *iface, const struct cv_config *config,
-		     const struct cv_prefix *prefix)
-{
-	char text[CV_PREFIX_TEXT_MAX], what[CV_PREFIX_TEXT_MAX + 16];
-	uint32_t table = config->table == CV_CONFIG_TABLE_NUMBER ? config->table_number
-			 : is_default(prefix)                    ? iface->table
-								 : MAIN_TABLE;
-	struct cv_hop hop;
-	int r = cv_fib_add(iface->there, prefix, iface->ifindex, table);
-
-	cv_prefix_format(prefix, text);
-	if (r == -EEXIST) {
-		/* An address of ours brings the route to its network with it. */
-		if (cv_fib_lookup(iface->there, &prefix->addr, iface->fwmark, &hop) < 0 ||
-		    hop.ifindex != iface->ifindex)
-			cv_log_warn("%s: there is a route to %s already, ignoring", iface->name,
-				    text);
-		return 0;
-	}
-	if (r == -EACCES || r == -EOPNOTSUPP || (r == -ENODEV && prefix->addr.family == AF_INET6)) {
-		cv_log_warn("%s: IPv6 is switched off here, route to %s, ignoring", iface->name,
-			    text);
-		return 0;
-	}
-	if (r < 0) {
-		snprintf(what, sizeof(what), "add route to %s", text);
-		return fail(iface, what, r);
-	}
-	return 0;
-}
-
-static int add_routes(struct cv_iface *iface, const struct cv_config *config)
-{
-	int r = 0;
-
-	if (config->table == CV_CONFIG_TABLE_OFF)
-		return 0;
-	for (size_t i = 0; i < config->n_peers; i++)
-		for (size_t j = 0; j < config->peers[i].n_allowed_ips && r == 0; j++)
-			r = add_route(iface, config, &config->peers[i].allowed_ips[j]);
-	return r;
-}
-
-/* The rules of one family; what is there already stays when we go. */
-static int add_rules(struct cv_iface *iface, uint8_t family)
-{
-	int slot = family == AF_INET6;
-	int r = cv_rule_add_not_marked(iface->home, family, iface->fwmark, iface->table);
-
-	if (r == 0)
-		iface->rule_mark[slot] = true;
-	if (r == 0 || r == -EEXIST) {
-		r = cv_rule_add_main_specifics(iface->home, family);
-		if (r == 0)
-			iface->rule_main[slot] = true;
-	}
-	return r == -EEXIST ? 0 : r;
-}
-
-static int add_policy(struct cv_iface *iface, const struct cv_config *config)
-{
-	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	int r = 0;
-
-	if (!wants_policy(config))
-		return 0;
-	for (int i = 0; i < 2 && r == 0; i++)
-		if (wants_default(config, families[i]))
-			r = add_rules(iface, families[i]);
-	return r < 0 ? fail(iface, "add routing rules", r) : 0;
-}
 
 /* Following ------------------------------------------------------------------------------- */
 
@@ -243,7 +37,7 @@ static void take_news(struct cv_iface *iface, const struct cv_link *link)
 	memcpy(iface->name, link->name, sizeof(iface->name));
 	if (iface->mtu != link->mtu) {
 		iface->mtu = link->mtu;
-		fit_gso(iface);
+		cv_iface_fit_gso(iface);
 	}
 	iface->up = link->up;
 }
@@ -257,6 +51,7 @@ static void hear_news(const struct cv_link *link, void *owner)
 }
 
 static bool monitor_ready(struct cv_watch *watch, uint32_t revents);
+static bool timer_ready(struct cv_watch *watch, uint32_t revents);
 
 static int watch_monitor(struct cv_iface *iface)
 {
@@ -273,12 +68,30 @@ static void close_there(struct cv_iface *iface)
 	cv_loop_remove(iface->loop, &iface->watch);
 	cv_link_monitor_close(iface->monitor);
 	iface->monitor = NULL;
+	if (iface->polled)
+		close(iface->watch.fd);
+	iface->polled = false;
 	if (iface->there != iface->home)
 		cv_netlink_close(iface->there);
 	iface->there = NULL;
 }
 
-/* Listen in the namespace to which the TUN was moved, then look how the link stands there. */
+static int watch_timer(struct cv_iface *iface)
+{
+	const struct timespec interval = { .tv_nsec = LOOK_INTERVAL_MS * 1000000L };
+	const struct itimerspec period = { interval, interval };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	iface->polled = true;
+	iface->watch = (struct cv_watch){ .fd = fd, .ready = timer_ready, .owner = iface };
+	if (timerfd_settime(fd, 0, &period, NULL) < 0)
+		return -errno;
+	return cv_loop_add(iface->loop, &iface->watch);
+}
+
+/* Reach into the namespace to which the TUN was moved, and look how the link stands there. */
 static int follow(struct cv_iface *iface)
 {
 	struct cv_link link;
@@ -290,10 +103,8 @@ static int follow(struct cv_iface *iface)
 		return netns;
 	r = cv_netlink_open_in(netns, &iface->there);
 	if (r == 0)
-		r = cv_link_monitor_open_in(netns, &iface->monitor);
+		r = watch_timer(iface);
 	close(netns);
-	if (r == 0)
-		r = watch_monitor(iface);
 	if (r == 0)
 		r = cv_link_get(iface->there, iface->name, &link);
 	if (r < 0)
@@ -304,18 +115,21 @@ static int follow(struct cv_iface *iface)
 	return 0;
 }
 
-static bool monitor_ready(struct cv_watch *watch, uint32_t revents)
+static void look(struct cv_iface *iface)
 {
-	struct cv_iface *iface = watch->owner;
 	struct cv_link link;
-	int r = cv_link_monitor_read(iface->monitor, hear_news, iface);
 
-	if (r == -ENOBUFS) {
-		if (cv_link_get_by_index(iface->there, iface->ifindex, &link) == 0)
-			take_news(iface, &link);
-		else
-			iface->left = true;
-	}
+	if (cv_link_get_by_index(iface->there, iface->ifindex, &link) == 0)
+		take_news(iface, &link);
+	else
+		iface->left = true;
+}
+
+/* After news were taken. */
+static void settle(struct cv_iface *iface)
+{
+	int r;
+
 	if (iface->left) {
 		iface->left = false;
 		iface->up = false;
@@ -330,41 +144,100 @@ static bool monitor_ready(struct cv_watch *watch, uint32_t revents)
 				   iface->name, strerror(-r));
 	}
 	iface->changed(iface->arg);
+}
+
+static bool monitor_ready(struct cv_watch *watch, uint32_t revents)
+{
+	struct cv_iface *iface = watch->owner;
+
+	if (cv_link_monitor_read(iface->monitor, hear_news, iface) == -ENOBUFS)
+		look(iface);
+	settle(iface);
+	return false;
+}
+
+static bool timer_ready(struct cv_watch *watch, uint32_t revents)
+{
+	uint64_t ticks;
+
+	while (read(watch->fd, &ticks, sizeof(ticks)) > 0)
+		;
+	look(watch->owner);
+	settle(watch->owner);
 	return false;
 }
 
 /* The door -------------------------------------------------------------------------------- */
+
+static int find(struct cv_iface *iface)
+{
+	struct cv_link link;
+	int r = cv_link_get(iface->there, iface->name, &link);
+
+	if (r < 0)
+		return cv_iface_fail(iface, "find the link", r);
+	iface->ifindex = link.ifindex;
+	iface->mtu = link.mtu;
+	iface->up = link.up;
+	r = cv_link_monitor_open(&iface->monitor);
+	if (r == 0)
+		r = watch_monitor(iface);
+	return r < 0 ? cv_iface_fail(iface, "listen to link changes", r) : 0;
+}
+
+static int shape(struct cv_iface *iface)
+{
+	int r = cv_link_set_quiet(iface->there, iface->ifindex);
+
+	if (r < 0 && r != -EAFNOSUPPORT)
+		cv_log_debug("%s: the link keeps its link-local address, ignoring", iface->name);
+	r = cv_link_set_queue_len(iface->there, iface->ifindex, QUEUE_LEN_PKTS);
+	return r < 0 ? cv_iface_fail(iface, "set the queue length", r) : 0;
+}
+
+static int set_up_bare(struct cv_iface *iface, const struct cv_config *config)
+{
+	if (config->mtu)
+		return cv_iface_set_mtu(iface, config->mtu);
+	if (!iface->adopted)
+		return cv_iface_set_mtu(iface, BARE_MTU);
+	cv_iface_fit_gso(iface);
+	return 0;
+}
 
 static int bring_up(struct cv_iface *iface)
 {
 	int r = cv_link_set_up(iface->there, iface->ifindex, true);
 
 	if (r < 0)
-		return fail(iface, "bring the link up", r);
+		return cv_iface_fail(iface, "bring the link up", r);
 	iface->up = true;
 	return 0;
 }
 
-static int shape(struct cv_iface *iface, const struct cv_config *config)
+/* Without CAP_NET_ADMIN: say what is missing, and follow what others do. */
+static void leave_untouched(struct cv_iface *iface, const struct cv_config *config)
 {
-	int r;
-
-	iface->mtu = choose_mtu(iface, config);
-	r = cv_link_set_mtu(iface->there, iface->ifindex, iface->mtu);
-	if (r < 0)
-		return fail(iface, "set the MTU", r);
-	fit_gso(iface);
-	r = cv_link_set_quiet(iface->there, iface->ifindex);
-	if (r < 0 && r != -EAFNOSUPPORT)
-		cv_log_debug("%s: the link keeps its link-local address, ignoring", iface->name);
-	r = cv_link_set_queue_len(iface->there, iface->ifindex, QUEUE_LEN_PKTS);
-	return r < 0 ? fail(iface, "set the queue length", r) : 0;
+	iface->bare = true;
+	cv_log_warn("%s: no CAP_NET_ADMIN: addresses, MTU, routes and up or down stay with who "
+		    "made the interface, ignoring",
+		    iface->name);
+	if (config->has_fwmark || cv_iface_defaults(config))
+		cv_log_warn("%s: no CAP_NET_ADMIN: packets carry no mark, a default route must not "
+			    "lead our own into the tunnel, ignoring",
+			    iface->name);
+	cv_log_warn("%s: no CAP_NET_ADMIN: socket buffers end at net.core.rmem_max and wmem_max, "
+		    "GSO sizes stay, ignoring",
+		    iface->name);
+	if (!iface->up)
+		cv_log_info("%s: waiting for the link to come up", iface->name);
 }
 
 int cv_iface_setup(struct cv_iface *iface, const struct cv_config *config, struct cv_loop *loop,
-		   const struct cv_tun *tun, void (*changed)(void *arg), void *arg)
+		   const struct cv_tun *tun)
 {
-	struct cv_link link;
+	/* It asks for nothing, and its MTU is none that we chose. */
+	static const struct cv_config nothing = { .mtu = 1 };
 	int r = cv_netlink_open(&iface->home);
 
 	if (r < 0) {
@@ -373,44 +246,35 @@ int cv_iface_setup(struct cv_iface *iface, const struct cv_config *config, struc
 	}
 	iface->loop = loop;
 	iface->tun = tun;
-	iface->changed = changed;
-	iface->arg = arg;
 	iface->there = iface->home;
 	memcpy(iface->name, tun->name, sizeof(iface->name));
-	r = cv_link_get(iface->there, iface->name, &link);
-	if (r < 0)
-		return fail(iface, "find the link", r);
-	iface->ifindex = link.ifindex;
-	r = cv_link_monitor_open(&iface->monitor);
-	if (r == 0)
-		r = watch_monitor(iface);
-	if (r < 0)
-		return fail(iface, "listen to link changes", r);
-
-	r = choose_policy(iface, config);
-	if (r == 0)
-		r = shape(iface, config);
-	if (r == 0)
-		r = add_addresses(iface, config);
+	r = find(iface);
+	if (r == 0 && iface->untouched) {
+		leave_untouched(iface, config);
+		return 0;
+	}
+	if (r == 0 && !iface->adopted)
+		r = shape(iface);
+	if (r == 0 && iface->bare)
+		return set_up_bare(iface, config);
 	if (r == 0)
 		r = bring_up(iface);
-	if (r == 0)
-		r = add_routes(iface, config);
-	return r < 0 ? r : add_policy(iface, config);
+	return r < 0 ? r : cv_iface_change(iface, &nothing, config);
 }
 
 void cv_iface_undo(struct cv_iface *iface)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	const struct cv_iface_policy *policy = &iface->policy;
 
 	if (!iface->home)
 		return;
 	for (int i = 0; i < 2; i++) {
-		if (iface->rule_main[i])
+		if (policy->rule_main[i])
 			cv_rule_delete_main_specifics(iface->home, families[i]);
-		if (iface->rule_mark[i])
-			cv_rule_delete_not_marked(iface->home, families[i], iface->fwmark,
-						  iface->table);
+		if (policy->rule_mark[i])
+			cv_rule_delete_not_marked(iface->home, families[i], policy->fwmark,
+						  policy->table);
 	}
 	close_there(iface);
 	cv_netlink_close(iface->home);

@@ -63,6 +63,13 @@ struct cv_device {
 
 /* peers.c: what control does for a peer. */
 
+/* Whether this is our own key; nobody's while we are nobody. */
+bool cv_device_is_us(const struct cv_device *device, const struct cv_key *public_key);
+/* A peer without anything but its key, which is not ours. Return: 0, -EEXIST, -ENOMEM. */
+int cv_device_add_peer(struct cv_device *device, const struct cv_key *public_key,
+		       struct cv_peer **ret_peer);
+/* Unpublish; freed with the next burial. */
+void cv_device_remove_peer(struct cv_device *device, struct cv_peer *peer);
 /* Act on the peer's timers that are due, and look at them again when the next one is. */
 void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_time now);
 /* A timer was armed: look at the peer in time. */
@@ -72,12 +79,21 @@ void cv_device_plan(struct cv_device *device, struct cv_peer *peer);
 void cv_device_send_keepalive(struct cv_device *device, struct cv_peer *peer, cv_time now);
 /* The wishes that workers queued. */
 void cv_device_grant_wishes(struct cv_device *device, cv_time now);
+/* Our port changed: whoever has a session with us hears from the new one, and roams after us. */
+void cv_device_announce(struct cv_device *device, cv_time now);
+/* The way out of the host may have changed: forget all cached local addresses. */
+void cv_device_forget_sources(struct cv_device *device);
 /* The link went down or came up: sessions end, or begin where a keepalive is configured. */
 void cv_device_peers_down(struct cv_device *device);
 void cv_device_peers_up(struct cv_device *device, cv_time now);
 
 /* A session came up, by a response consumed or by the first data under `next`. */
 void cv_device_handshake_complete(struct cv_device *device, struct cv_peer *peer);
+
+/* The link came up: open sockets, begin. On failure, which is logged, the device stays down.
+ * Return: 0 or -errno. */
+int cv_device_go_up(struct cv_device *device);
+void cv_device_go_down(struct cv_device *device);
 
 /* handshake.c: messages 1 to 3. */
 
@@ -86,6 +102,15 @@ void cv_device_handshake_complete(struct cv_device *device, struct cv_peer *peer
 void cv_device_initiate(struct cv_device *device, struct cv_peer *peer, bool is_retry, cv_time now);
 /* Take handshake messages out of the workers' rings, within a turn's budget. */
 void cv_device_receive_handshakes(struct cv_device *device, cv_time now);
+
+/* sockets.c: the sockets of all workers, whose threads run. */
+
+/* Open a set on the port of device->udp_options and put it in the place of what was there; on
+ * failure, which is logged, that stays. Return: 0 or -errno. */
+int cv_sockets_open(struct cv_device *device);
+void cv_sockets_close(struct cv_device *device);
+/* Of all that are open; on failure all keep that of device->udp_options. Return: 0 or -errno. */
+int cv_sockets_set_mark(struct cv_device *device, uint32_t fwmark);
 
 /* session.c: indices and keypairs. */
 

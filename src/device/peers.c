@@ -5,6 +5,8 @@
  * peer/peer.h); control looks when it is woken or when the earliest planned deadline has passed,
  * and turns both into handshakes, keepalives and wiping. Nothing here runs while all is idle.
  */
+#include <string.h>
+
 #include <convoy/crypto/random.h>
 #include <convoy/loop/loop.h>
 
@@ -45,6 +47,45 @@ void cv_device_send_keepalive(struct cv_device *device, struct cv_peer *peer, cv
 		flush(device, now);
 	else
 		cv_device_initiate(device, peer, false, now);
+}
+
+bool cv_device_is_us(const struct cv_device *device, const struct cv_key *public_key)
+{
+	return device->self->has_key &&
+	       memcmp(public_key->b, device->self->public_key, CV_KEY_SIZE) == 0;
+}
+
+int cv_device_add_peer(struct cv_device *device, const struct cv_key *public_key,
+		       struct cv_peer **ret_peer)
+{
+	int r = cv_deadlines_reserve(&device->deadlines, cv_peers_count(device->peers) + 1);
+
+	if (r == 0)
+		r = cv_peers_add(device->peers, public_key->b, ret_peer);
+	if (r < 0)
+		return r;
+	(*ret_peer)->owner = device;
+	cv_handshake_init((*ret_peer)->handshake, device->self, public_key->b);
+	return 0;
+}
+
+/* A worker that still saw the peer may have staged a packet for it after it was removed. */
+static void release_peer(void *what)
+{
+	struct cv_peer *peer = what;
+	struct cv_device *device = peer->owner;
+
+	cv_stage_purge(&peer->stage, device->plane.pool, &device->path.drops, CV_DROP_STAGE_PURGED);
+	cv_peer_release(peer);
+}
+
+void cv_device_remove_peer(struct cv_device *device, struct cv_peer *peer)
+{
+	cv_routes_remove_peer(device->plane.routes, peer);
+	cv_session_clear(device, peer);
+	cv_deadlines_set(&device->deadlines, &peer->deadline, CV_TIME_NEVER);
+	cv_peers_remove(device->peers, peer);
+	cv_graveyard_add(&device->graveyard, peer, release_peer);
 }
 
 void cv_device_plan(struct cv_device *device, struct cv_peer *peer)
@@ -97,6 +138,25 @@ void cv_device_grant_wishes(struct cv_device *device, cv_time now)
 	while ((peer = cv_wishes_take(&device->plane.wishes, &wishes)))
 		if (device->up)
 			grant(device, peer, wishes, now);
+}
+
+void cv_device_announce(struct cv_device *device, cv_time now)
+{
+	struct cv_peer *peer = NULL;
+
+	while ((peer = cv_peers_next(device->peers, peer)))
+		if (cv_path_keepalive(&device->path, peer, now)) {
+			flush(device, now);
+			cv_device_plan(device, peer);
+		}
+}
+
+void cv_device_forget_sources(struct cv_device *device)
+{
+	struct cv_peer *peer = NULL;
+
+	while ((peer = cv_peers_next(device->peers, peer)))
+		cv_peer_clear_source(peer);
 }
 
 void cv_device_peers_down(struct cv_device *device)

@@ -333,7 +333,7 @@ static void turn_end(struct cv_worker *worker)
 {
 	struct cv_worker_call *call = __atomic_load_n(&worker->call, __ATOMIC_ACQUIRE);
 
-	worker->turns++;
+	__atomic_store_n(&worker->turns, worker->turns + 1, __ATOMIC_RELAXED);
 	help(worker);
 	if (call) {
 		__atomic_store_n(&worker->call, NULL, __ATOMIC_RELAXED);

@@ -44,6 +44,6 @@ void cv_netlink_put_addr(struct nlmsghdr *message, uint16_t type, const struct c
 /* Takes an RTM_NEWLINK or RTM_DELLINK apart. */
 void cv_link_parse(const struct nlmsghdr *message, struct cv_link *ret_link);
 
-/* Run `make` in the calling thread, or with netns_fd >= 0 in a passing thread that is in that
- * namespace. Return: what `make` returns, or -errno. */
-int cv_netns_run(int netns_fd, int (*make)(void *arg), void *arg);
+/* The number by which our namespace knows another one; it gets one when it has none. Return: the
+ * number, from 0, or -errno. */
+int cv_netns_id(struct cv_netlink *nl, int netns_fd);

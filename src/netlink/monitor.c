@@ -11,35 +11,28 @@ struct cv_link_monitor {
 	_Alignas(NLMSG_ALIGNTO) uint8_t buffer[CV_NETLINK_ANSWER_SIZE];
 };
 
-static int open_socket(void *arg)
+static int open_socket(struct cv_link_monitor *monitor)
 {
-	struct cv_link_monitor *monitor = arg;
-
 	monitor->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!monitor->socket)
 		return -errno;
 	return mnl_socket_bind(monitor->socket, RTMGRP_LINK, MNL_SOCKET_AUTOPID) ? -errno : 0;
 }
 
-int cv_link_monitor_open_in(int netns_fd, struct cv_link_monitor **ret_monitor)
+int cv_link_monitor_open(struct cv_link_monitor **ret_monitor)
 {
 	struct cv_link_monitor *monitor = calloc(1, sizeof(*monitor));
 	int ret;
 
 	if (!monitor)
 		return -ENOMEM;
-	ret = cv_netns_run(netns_fd, open_socket, monitor);
+	ret = open_socket(monitor);
 	if (ret) {
 		cv_link_monitor_close(monitor);
 		return ret;
 	}
 	*ret_monitor = monitor;
 	return 0;
-}
-
-int cv_link_monitor_open(struct cv_link_monitor **ret_monitor)
-{
-	return cv_link_monitor_open_in(-1, ret_monitor);
 }
 
 void cv_link_monitor_close(struct cv_link_monitor *monitor)

@@ -6,7 +6,9 @@
  * number is left over from a request that was given up, and skipped.
  */
 #include <errno.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +19,15 @@
 struct cv_netlink {
 	struct mnl_socket *socket;
 	uint32_t seq, portid;
+	bool elsewhere; /* requests are for the namespace that ours knows as nsid */
+	int nsid;
 	char error[160];
 	_Alignas(NLMSG_ALIGNTO) uint8_t request[CV_NETLINK_REQUEST_SIZE];
 	_Alignas(NLMSG_ALIGNTO) uint8_t answer[CV_NETLINK_ANSWER_SIZE];
 };
 
-static int open_socket(void *arg)
+static int open_socket(struct cv_netlink *nl)
 {
-	struct cv_netlink *nl = arg;
 	int on = 1;
 
 	nl->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -39,14 +42,14 @@ static int open_socket(void *arg)
 	return 0;
 }
 
-int cv_netlink_open_in(int netns_fd, struct cv_netlink **ret_nl)
+int cv_netlink_open(struct cv_netlink **ret_nl)
 {
 	struct cv_netlink *nl = calloc(1, sizeof(*nl));
 	int ret;
 
 	if (!nl)
 		return -ENOMEM;
-	ret = cv_netns_run(netns_fd, open_socket, nl);
+	ret = open_socket(nl);
 	if (ret) {
 		cv_netlink_close(nl);
 		return ret;
@@ -55,9 +58,22 @@ int cv_netlink_open_in(int netns_fd, struct cv_netlink **ret_nl)
 	return 0;
 }
 
-int cv_netlink_open(struct cv_netlink **ret_nl)
+int cv_netlink_open_in(int netns_fd, struct cv_netlink **ret_nl)
 {
-	return cv_netlink_open_in(-1, ret_nl);
+	struct cv_netlink *nl;
+	int ret = cv_netlink_open(&nl);
+
+	if (ret)
+		return ret;
+	nl->nsid = cv_netns_id(nl, netns_fd);
+	if (nl->nsid < 0) {
+		ret = nl->nsid;
+		cv_netlink_close(nl);
+		return ret;
+	}
+	nl->elsewhere = true;
+	*ret_nl = nl;
+	return 0;
 }
 
 void cv_netlink_close(struct cv_netlink *nl)
@@ -83,6 +99,8 @@ struct nlmsghdr *cv_netlink_begin(struct cv_netlink *nl, uint16_t type, uint16_t
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
 	message->nlmsg_seq = ++nl->seq;
 	memcpy(mnl_nlmsg_put_extra_header(message, size), header, size);
+	if (nl->elsewhere && type == RTM_GETLINK)
+		mnl_attr_put_u32(message, IFLA_TARGET_NETNSID, (uint32_t)nl->nsid);
 	return message;
 }
 
@@ -184,6 +202,9 @@ int cv_netlink_do(struct cv_netlink *nl, cv_netlink_handler *handler, void *arg)
 	int result = 0, done = 0;
 
 	nl->error[0] = 0;
+	/* The kernel would do it here, to another link of the same number. */
+	if (nl->elsewhere && request->nlmsg_type != RTM_GETLINK)
+		return -EOPNOTSUPP;
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (!done) {

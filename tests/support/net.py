@@ -17,6 +17,7 @@ import tempfile
 
 CLONE_NEWNET = 0x40000000
 NETNS = pathlib.Path("/run/netns")
+DOORS = pathlib.Path("/run/convoy")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -96,14 +97,16 @@ def _delete(name):
 
 
 def sweep(owner="*"):
-    """Delete the namespaces and config folders that process `owner` left behind, as one that was
-    killed does; without an owner, those of all that are dead."""
-    folders = pathlib.Path(tempfile.gettempdir())
-    for left in (*NETNS.glob(f"cv{owner}-*"), *folders.glob(f"cv{owner}-*")):
+    """Delete the namespaces, config folders and doors that process `owner` left behind, as one that
+    was killed does; without an owner, those of all that are dead."""
+    places = NETNS, pathlib.Path(tempfile.gettempdir()), DOORS
+    for left in (left for place in places for left in place.glob(f"cv{owner}-*")):
         pid = re.match(r"cv(\d+)-", left.name)
         if pid and (owner != "*" or not pathlib.Path("/proc", pid[1]).exists()):
             if left.parent == NETNS:
                 _delete(left.name)
+            elif left.parent == DOORS:
+                left.unlink(missing_ok=True)
             else:
                 shutil.rmtree(left, ignore_errors=True)
 

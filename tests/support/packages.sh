@@ -26,13 +26,17 @@ need_packages() {
 # What it takes to build: compiler, meson, libraries.
 # shellcheck disable=SC2034  # used by those who source this
 BUILD_PACKAGES=(gcc libc6-dev binutils meson ninja-build pkg-config libsodium-dev libssl-dev
-	libmnl-dev liburing-dev liburcu-dev)
+	libmnl-dev liburing-dev liburcu-dev libmicrohttpd-dev libjansson-dev libseccomp-dev libqrencode-dev)
 # Only there for x86-64; without it the build has one AEAD provider less.
 [ "$(dpkg --print-architecture)" != amd64 ] || BUILD_PACKAGES+=(libipsec-mb-dev)
 # What it takes to make namespaces and traffic.
 # shellcheck disable=SC2034
-NET_PACKAGES=(iproute2 iputils-ping util-linux procps iperf3 wireguard-tools python3
+NET_PACKAGES=(iproute2 iputils-ping util-linux procps iperf3 wireguard-tools nftables python3
 	python3-cryptography)
+
+# What it takes to make a Debian package, and to judge it.
+# shellcheck disable=SC2034
+PACKAGE_PACKAGES=(debhelper dpkg-dev lintian)
 
 # The folder for build directories: the tree, or a temporary one when the tree is read-only.
 build_root() {

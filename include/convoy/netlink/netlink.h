@@ -16,7 +16,16 @@ struct cv_netlink;
 
 /* Into the namespace of the calling thread. Return: 0 or -errno. */
 int cv_netlink_open(struct cv_netlink **ret_nl);
-/* Into another one, which takes CAP_SYS_ADMIN there; the caller stays where it is. */
+/**
+ * cv_netlink_open_in() - into another namespace, to look at its links
+ *
+ * The socket is of the calling thread's namespace, and the kernel looks elsewhere for it
+ * (IFLA_TARGET_NETNSID, Linux 4.15). That takes CAP_NET_ADMIN in the user namespace that owns the
+ * other one, where going there would take CAP_SYS_ADMIN. cv_link_get() and cv_link_get_by_index()
+ * are all that works: everything else is -EOPNOTSUPP.
+ *
+ * Return: 0 or -errno (-EINVAL: no network namespace).
+ */
 int cv_netlink_open_in(int netns_fd, struct cv_netlink **ret_nl);
 void cv_netlink_close(struct cv_netlink *nl);
 /* What the kernel said about the last request that failed (NETLINK_EXT_ACK, Linux 4.12), "" if it
@@ -108,11 +117,10 @@ int cv_rule_delete_not_marked(struct cv_netlink *nl, uint8_t family, uint32_t fw
 int cv_rule_add_main_specifics(struct cv_netlink *nl, uint8_t family);
 int cv_rule_delete_main_specifics(struct cv_netlink *nl, uint8_t family);
 
-/* Listens for news of all links of one namespace. */
+/* Listens for news of all links of the calling thread's namespace. */
 struct cv_link_monitor;
 
 int cv_link_monitor_open(struct cv_link_monitor **ret_monitor);
-int cv_link_monitor_open_in(int netns_fd, struct cv_link_monitor **ret_monitor);
 void cv_link_monitor_close(struct cv_link_monitor *monitor);
 /* To poll for reading; edges suffice, since reading goes on until nothing is left. */
 int cv_link_monitor_fd(const struct cv_link_monitor *monitor);

@@ -133,25 +133,55 @@ static int other_netns(void)
 	return away;
 }
 
-static void other_namespace_is_reached_without_going_there(void **state)
+static void run_in(int netns, const char *command)
 {
-	int home = current_netns(), away = other_netns(), now;
+	int home = current_netns();
+
+	assert_int_equal(setns(netns, CLONE_NEWNET), 0);
+	output(command);
+	assert_int_equal(setns(home, CLONE_NEWNET), 0);
+	close(home);
+}
+
+static void other_namespace_is_looked_into_without_going_there(void **state)
+{
+	int away = other_netns();
+	struct cv_netlink *there, *again;
+	struct cv_link link;
+
+	assert_int_equal(cv_netlink_open_in(away, &there), 0);
+	assert_int_equal(cv_netlink_open_in(away, &again), 0);
+	assert_int_equal(cv_link_get(there, "cva", &link), -ENODEV);
+	run_in(away, "ip link set lo up mtu 12345");
+	assert_int_equal(cv_link_get(there, "lo", &link), 0);
+	assert_true(link.up);
+	assert_int_equal(link.mtu, 12345);
+	assert_int_equal(cv_link_get_by_index(again, link.ifindex, &link), 0);
+	assert_int_equal(link.mtu, 12345);
+	assert_int_equal(cv_link_get(nl, "lo", &link), 0);
+	assert_false(link.up);
+	cv_netlink_close(there);
+	cv_netlink_close(again);
+	close(away);
+}
+
+static void nothing_is_changed_in_another_namespace_nor_here_instead(void **state)
+{
+	const struct cv_prefix address = prefix("10.77.0.2/24");
+	int away = other_netns();
 	struct cv_netlink *there;
 	struct cv_link link;
 
 	assert_int_equal(cv_netlink_open_in(away, &there), 0);
-	now = current_netns();
-	assert_int_equal(inode(now), inode(home));
-	assert_int_equal(cv_link_get(there, "cva", &link), -ENODEV);
 	assert_int_equal(cv_link_get(there, "lo", &link), 0);
-	assert_int_equal(cv_link_set_up(there, link.ifindex, true), 0);
-	assert_int_equal(cv_link_get(there, "lo", &link), 0);
-	assert_true(link.up);
+	assert_int_equal(cv_link_set_up(there, link.ifindex, true), -EOPNOTSUPP);
+	assert_int_equal(cv_link_set_mtu(there, link.ifindex, 1400), -EOPNOTSUPP);
+	assert_int_equal(cv_link_add_addr(there, tun_a, &address), -EOPNOTSUPP);
+	assert_int_equal(cv_fib_is_empty(there, AF_INET, 254), -EOPNOTSUPP);
 	assert_int_equal(cv_link_get(nl, "lo", &link), 0);
 	assert_false(link.up);
+	assert_hides("ip addr show cva", "10.77.0.2");
 	cv_netlink_close(there);
-	close(now);
-	close(home);
 	close(away);
 }
 
@@ -176,7 +206,8 @@ int main(void)
 		CASE(deleted_link_is_gone),
 		CASE(address_is_ours_only_the_first_time),
 		CASE(several_addresses_of_a_network_live_side_by_side),
-		CASE(other_namespace_is_reached_without_going_there),
+		CASE(other_namespace_is_looked_into_without_going_there),
+		CASE(nothing_is_changed_in_another_namespace_nor_here_instead),
 		CASE(what_is_no_namespace_is_refused),
 	};
 

@@ -1,0 +1,161 @@
+/*
+ * GET /show: one tunnel as JSON.
+ *
+ *	{ NAME: { "publicKey", "listenPort", "fwmark", "peers": { PUBLIC KEY: { "endpoint",
+ *	  "latestHandshake", "transferRx", "transferTx", "persistentKeepalive", "allowedIps" }}}}
+ *
+ * are those of the script wg-json of wireguard-tools, and as there what is zero or not set is left
+ * out. Secrets are "(hidden)", as `wg show` has them. Ours beside them, for the tunnel: "up",
+ * "mtu", "version", "capabilities", "drops" by reason, "counters", and "clock", seconds of a clock
+ * that only counts on, so that a reader of two answers can make rates; for a peer: "friendlyName",
+ * "source" (the address of ours that it is spoken to from), "sessionAge" in seconds,
+ * "wantsSession", "queuedPackets", "sendError".
+ */
+#include <jansson.h>
+#include <string.h>
+
+#include <convoy/base/time.h>
+
+#include "internal.h"
+
+static void set_text(json_t *object, const char *name, const char *value)
+{
+	json_object_set_new(object, name, json_string(value));
+}
+
+static void set_number(json_t *object, const char *name, uint64_t value)
+{
+	if (value)
+		json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static double seconds(cv_time ns)
+{
+	return (double)(ns / CV_NS_PER_MS) / 1000;
+}
+
+static json_t *describe_allowed_ips(const struct cv_roll *roll)
+{
+	json_t *list = json_array();
+	char text[CV_PREFIX_TEXT_MAX];
+
+	for (size_t i = 0; i < roll->n_allowed_ips; i++)
+		json_array_append_new(list,
+				      json_string(cv_prefix_format(&roll->allowed_ips[i], text)));
+	return list;
+}
+
+static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
+{
+	const struct cv_peer_show *peer = &roll->peer;
+	json_t *object = json_object();
+	char text[CV_ENDPOINT_TEXT_MAX];
+
+	if (roll->name[0])
+		set_text(object, "friendlyName", roll->name);
+	if (peer->has_psk)
+		set_text(object, "presharedKey", "(hidden)");
+	if (peer->has_endpoint)
+		set_text(object, "endpoint", cv_endpoint_format(&peer->endpoint, text));
+	if (peer->has_source)
+		set_text(object, "source", cv_addr_format(&peer->source.addr, text));
+	set_number(object, "latestHandshake", (uint64_t)(peer->last_handshake_wall / CV_NS_PER_S));
+	if (peer->has_session)
+		json_object_set_new(object, "sessionAge",
+				    json_real(seconds(now - peer->session_birth)));
+	if (peer->wants_session)
+		json_object_set_new(object, "wantsSession", json_true());
+	if (peer->last_send_error)
+		set_text(object, "sendError", strerror(-peer->last_send_error));
+	set_number(object, "queuedPackets", peer->staged_pkts);
+	set_number(object, "transferRx", peer->rx_bytes);
+	set_number(object, "transferTx", peer->tx_bytes);
+	set_number(object, "persistentKeepalive", peer->keepalive_s);
+	json_object_set_new(object, "allowedIps", describe_allowed_ips(roll));
+	return object;
+}
+
+static json_t *describe_peers(const struct cv_control *control, cv_time now)
+{
+	json_t *peers = json_object();
+	char key[CV_KEY_BASE64_LEN + 1];
+	struct cv_roll roll;
+
+	cv_roll_begin(&roll, control);
+	while (cv_roll_next(&roll))
+		json_object_set_new(peers, cv_key_to_base64(&roll.peer.public_key, key),
+				    describe_peer(&roll, now));
+	cv_roll_end(&roll);
+	return peers;
+}
+
+/* "what=how what=how ..." */
+static json_t *describe_capabilities(const struct cv_device *device)
+{
+	char text[CV_CAPABILITIES_TEXT_MAX], *rest = text, *word;
+	json_t *object = json_object();
+
+	cv_device_capabilities(device, text);
+	while ((word = strsep(&rest, " "))) {
+		const char *what = strsep(&word, "=");
+
+		if (word)
+			set_text(object, what, word);
+	}
+	return object;
+}
+
+struct counters {
+	json_t *drops, *others;
+};
+
+static void visit(void *arg, const char *name, uint64_t value)
+{
+	struct counters *counters = arg;
+
+	if (strncmp(name, "peer.", 5) == 0)
+		return;
+	if (strncmp(name, "drop.", 5) == 0)
+		json_object_set_new(counters->drops, name + 5, json_integer((json_int_t)value));
+	else
+		json_object_set_new(counters->others, name, json_integer((json_int_t)value));
+}
+
+static json_t *describe(struct cv_control *control, const struct cv_device_show *show)
+{
+	struct counters counters = { json_object(), json_object() };
+	json_t *object = json_object();
+	char key[CV_KEY_BASE64_LEN + 1];
+	cv_time now;
+
+	if (show->has_private_key) {
+		set_text(object, "privateKey", "(hidden)");
+		set_text(object, "publicKey", cv_key_to_base64(&show->public_key, key));
+	}
+	set_number(object, "listenPort", show->listen_port);
+	set_number(object, "fwmark", show->fwmark);
+	json_object_set_new(object, "up", json_boolean(show->up));
+	set_number(object, "mtu", show->mtu);
+	set_text(object, "version", CV_VERSION);
+	json_object_set_new(object, "capabilities", describe_capabilities(control->device));
+	cv_device_stats(control->device, visit, &counters);
+	json_object_set_new(object, "drops", counters.drops);
+	json_object_set_new(object, "counters", counters.others);
+	now = cv_clock_now();
+	json_object_set_new(object, "clock", json_real(seconds(now)));
+	json_object_set_new(object, "peers", describe_peers(control, now));
+	return object;
+}
+
+void cv_json_write(struct cv_control *control, FILE *out)
+{
+	json_t *root = json_object();
+	struct cv_device_show show;
+	char name[IFNAMSIZ];
+
+	cv_device_show(control->device, false, &show);
+	cv_text_clean(show.name, name, sizeof(name));
+	json_object_set_new(root, name, describe(control, &show));
+	json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	json_decref(root);
+}
