@@ -50,7 +50,8 @@ static int take_hop(const struct nlmsghdr *message, void *arg)
 	const struct nlattr *attrs[RTA_MAX + 1], *metrics[RTAX_MAX + 1];
 	struct cv_hop *hop = arg;
 
-	if (message->nlmsg_type != RTM_NEWROUTE)
+	if (message->nlmsg_type != RTM_NEWROUTE ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
 		return 0;
 	if (info->rtm_type == RTN_UNREACHABLE || info->rtm_type == RTN_BLACKHOLE ||
 	    info->rtm_type == RTN_PROHIBIT || info->rtm_type == RTN_THROW)
@@ -112,6 +113,8 @@ static int take_table(const struct nlmsghdr *message, void *arg)
 	const struct nlattr *attrs[RTA_TABLE + 1];
 	struct search *search = arg;
 
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return 0;
 	cv_netlink_attrs(message, sizeof(*info), attrs, RTA_TABLE + 1);
 	if (message->nlmsg_type == RTM_NEWROUTE && info->rtm_family == search->family &&
 	    cv_netlink_u32(attrs[RTA_TABLE], info->rtm_table) == search->table)

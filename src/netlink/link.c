@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -22,12 +23,15 @@ void cv_link_parse(const struct nlmsghdr *message, struct cv_link *ret_link)
 		.deleted = message->nlmsg_type == RTM_DELLINK,
 	};
 	if (attrs[IFLA_IFNAME])
-		strncpy(ret_link->name, mnl_attr_get_payload(attrs[IFLA_IFNAME]), IFNAMSIZ - 1);
+		snprintf(ret_link->name, IFNAMSIZ, "%.*s",
+			 (int)mnl_attr_get_payload_len(attrs[IFLA_IFNAME]),
+			 mnl_attr_get_str(attrs[IFLA_IFNAME]));
 }
 
 static int take_link(const struct nlmsghdr *message, void *arg)
 {
-	if (message->nlmsg_type == RTM_NEWLINK)
+	if (message->nlmsg_type == RTM_NEWLINK &&
+	    mnl_nlmsg_get_payload_len(message) >= sizeof(struct ifinfomsg))
 		cv_link_parse(message, arg);
 	return 0;
 }

@@ -149,10 +149,13 @@ static void keep_reason(struct cv_netlink *nl, const struct nlmsghdr *message)
 	const struct nlattr *attrs[NLMSGERR_ATTR_MSG + 1];
 	size_t offset = sizeof(*error);
 
-	if (!(message->nlmsg_flags & NLM_F_ACK_TLVS))
+	if (!(message->nlmsg_flags & NLM_F_ACK_TLVS) ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(*error))
 		return;
 	if (!(message->nlmsg_flags & NLM_F_CAPPED))
 		offset += mnl_nlmsg_get_payload_len(&error->msg);
+	if (offset > mnl_nlmsg_get_payload_len(message))
+		return;
 	cv_netlink_attrs(message, offset, attrs, NLMSGERR_ATTR_MSG + 1);
 	if (attrs[NLMSGERR_ATTR_MSG])
 		snprintf(nl->error, sizeof(nl->error), "%.*s",

@@ -38,6 +38,8 @@ static int take_rule(const struct nlmsghdr *message, void *arg)
 	struct search *search = arg;
 	const struct rule *wanted = search->wanted;
 
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return 0;
 	cv_netlink_attrs(message, sizeof(*info), attrs, FRA_MAX + 1);
 	for (unsigned i = 0; i <= FRA_MAX; i++)
 		if (attrs[i] && !(FAMILIAR >> i & 1))
