@@ -7,19 +7,17 @@
  * headers and its sequence number moved on.
  *
  * Oracle: every packet is in the output once, supers are in the order of their first packets and
- * hold theirs in order; what split makes of a super is the packets that went in (but for ids under
- * DF and the place of PSH); undo gives all packets back as they came.
+ * hold theirs in order, and nothing overtakes inside a flow; what split makes of a super is the
+ * packets that went in (but for ids under DF and the place of PSH), so all that were joined had
+ * right checksums; undo gives all packets back as they came.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <convoy/path/merge.h>
 #include <convoy/path/split.h>
 
 #include "flow_packets.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 enum {
 	PKTS_MAX = 200,
@@ -35,22 +33,8 @@ static struct {
 	struct cv_pkt pkt[PKTS_MAX];
 	uint8_t *before[PKTS_MAX];
 	bool seen[PKTS_MAX];
+	size_t out[PKTS_MAX]; /* packets in the order in which they leave */
 } batch;
-
-static void must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t *exact(const uint8_t *data, size_t len)
-{
-	uint8_t *copy = malloc(len ? len : 1);
-
-	must(copy);
-	memcpy(copy, data, len);
-	return copy;
-}
 
 /* Make lengths and checksums of a TCP or UDP packet right where it has the room. */
 static void make_right(uint8_t *packet, uint32_t len)
@@ -184,11 +168,39 @@ static void check_gathers(const struct cv_gather *gathers, size_t n)
 			must(!batch.seen[i] && (k == 1 || i > last));
 			batch.seen[i] = true;
 			last = i;
-			pkts++;
+			batch.out[pkts++] = i;
 		}
 		check_split(gather);
 	}
 	must(pkts == batch.n);
+}
+
+/* Of one flow, as far as anybody can tell: without whole ports it is any between the two. */
+static bool may_be_of_one_flow(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len)
+{
+	struct cv_ip x, y;
+	bool ports[2];
+
+	must(cv_ip_parse(a, a_len, &x) == 0 && cv_ip_parse(b, b_len, &y) == 0);
+	if (!cv_addr_equal(&x.src, &y.src) || !cv_addr_equal(&x.dst, &y.dst))
+		return false;
+	ports[0] = !x.fragment && ((x.protocol == IPPROTO_TCP && x.len >= x.l4 + 20U) ||
+				   (x.protocol == IPPROTO_UDP && x.len >= x.l4 + 8U));
+	ports[1] = !y.fragment && ((y.protocol == IPPROTO_TCP && y.len >= y.l4 + 20U) ||
+				   (y.protocol == IPPROTO_UDP && y.len >= y.l4 + 8U));
+	return !ports[0] || !ports[1] ||
+	       (x.protocol == y.protocol && get32(a + x.l4) == get32(b + y.l4));
+}
+
+static void check_order(void)
+{
+	for (size_t late = 1; late < batch.n; late++)
+		for (size_t early = 0; early < late; early++) {
+			size_t i = batch.out[early], k = batch.out[late];
+
+			must(i < k || !may_be_of_one_flow(batch.before[i], batch.pkt[i].len,
+							  batch.before[k], batch.pkt[k].len));
+		}
 }
 
 static void check_undo(const struct cv_gather *gathers, size_t n)
@@ -214,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_batch(data, size);
 	n = cv_merge_finish(merge, &gathers);
 	check_gathers(gathers, n);
+	check_order();
 	check_undo(gathers, n);
 	for (size_t i = 0; i < batch.n; i++) {
 		free(batch.pkt[i].data);

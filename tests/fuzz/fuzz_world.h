@@ -1,0 +1,449 @@
+/*
+ * A live device without descriptors, threads and clocks, and who speaks to it.
+ *
+ * The device is the daemon's own: control's half of it as it stands in src/device, and the path of
+ * a worker. What a worker's thread does between the two is done here. What the device sends lands
+ * in world.sent; randomness comes out of the input's hash, time is what the input says.
+ */
+#pragma once
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include <sodium.h>
+
+#include <convoy/crypto/init.h>
+#include <convoy/log/log.h>
+
+#include "device/internal.h"
+#include "fuzz.h"
+#include "io/internal.h"
+
+enum {
+	WIRE_MAX = 2048,  /* bytes of a datagram */
+	SENT_MAX = 2048,  /* datagrams of an input */
+	SESSIONS_MAX = 8, /* that the far side keeps */
+	TUN_MTU = 1420,
+	WALL_S = 1700000000,
+	OTHER_PORT = 3, /* of another peer: what goes there is not the far side's */
+};
+
+struct datagram {
+	uint32_t len;
+	struct cv_endpoint to;
+	uint8_t bytes[WIRE_MAX];
+};
+
+/* The far side of one tunnel: an honest one, made of the same handshake as we. */
+struct far {
+	struct cv_identity self;
+	struct cv_handshake handshake;
+	struct cv_endpoint at;
+	uint32_t indices;
+	bool asked;   /* an initiation of the device's was taken and is not answered yet */
+	bool garbled; /* somebody may have changed an index of ours on the way: no key covers it */
+	struct cv_keypair sessions[SESSIONS_MAX];
+	size_t n_sessions;                   /* ever; the last SESSIONS_MAX of them are kept */
+	uint64_t next_counter[SESSIONS_MAX]; /* of what the device sends under it */
+};
+
+static struct {
+	struct cv_device device;
+	struct cv_worker worker;
+	struct cv_peer *peer, *bystander;
+	cv_time now;
+	int64_t wall_ns;
+	int send_error; /* of every send, 0: none */
+	struct datagram sent[SENT_MAX];
+	size_t n_sent;
+	uint64_t sent_bytes;
+} world;
+
+/* What is random here depends on the input and on nothing else. */
+static uint64_t random_state;
+
+static uint32_t random_number(void)
+{
+	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (uint32_t)((z ^ z >> 27) >> 32);
+}
+
+static void random_fill(void *const bytes, const size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)bytes)[i] = (uint8_t)random_number();
+}
+
+static const char *random_name(void)
+{
+	return "of the input";
+}
+
+/* The clock. */
+cv_time cv_clock_boot(cv_time time);
+
+cv_time cv_clock_now(void)
+{
+	return world.now;
+}
+
+int64_t cv_clock_wall(void)
+{
+	return world.wall_ns;
+}
+
+cv_time cv_clock_boot(cv_time time)
+{
+	return time;
+}
+
+static struct cv_endpoint endpoint_of(const struct sockaddr_in *name)
+{
+	struct cv_endpoint endpoint = { .addr.family = AF_INET, .port = ntohs(name->sin_port) };
+
+	memcpy(endpoint.addr.b, &name->sin_addr, 4);
+	return endpoint;
+}
+
+/* In the place of sendmmsg(2). */
+static int world_send(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	if (world.send_error) {
+		errno = world.send_error;
+		return -1;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		const struct iovec *iov = msgs[i].msg_hdr.msg_iov;
+		struct datagram *datagram = &world.sent[world.n_sent];
+
+		must(world.n_sent < SENT_MAX && iov->iov_len <= WIRE_MAX);
+		datagram->len = (uint32_t)iov->iov_len;
+		datagram->to = endpoint_of(msgs[i].msg_hdr.msg_name);
+		memcpy(datagram->bytes, iov->iov_base, iov->iov_len);
+		world.sent_bytes += datagram->len;
+		world.n_sent++;
+		msgs[i].msg_len = datagram->len;
+	}
+	return (int)n;
+}
+
+/* Once for all inputs. */
+static inline void world_open(const uint8_t private_key[32])
+{
+	static struct randombytes_implementation source = {
+		.implementation_name = random_name,
+		.random = random_number,
+		.buf = random_fill,
+	};
+	struct cv_device *device = &world.device;
+	const uint8_t hash_key[16] = { 1 };
+
+	must(randombytes_set_implementation(&source) == 0 && cv_crypto_init() == 0);
+	cv_log_set_level(CV_LOG_SILENT);
+	cv_vault_init(&device->secrets, sizeof(struct cv_identity));
+	cv_vault_init(&device->keypairs, sizeof(struct cv_keypair));
+	device->self = cv_vault_take(&device->secrets);
+	device->cookies = cv_vault_take(&device->secrets);
+	must(device->self && device->cookies);
+	cv_identity_init(device->self, private_key);
+	device->peers = cv_peers_new(hash_key);
+	device->plane.routes = cv_routes_new(&device->graveyard);
+	device->plane.pool = cv_stage_pool_new();
+	device->plane.mtu = TUN_MTU;
+	cv_wishes_init(&device->plane.wishes);
+	must(device->peers && device->plane.routes && device->plane.pool);
+	must(cv_path_init(&device->path, &device->plane, NULL) == 0);
+	must(cv_path_init(&world.worker.path, &device->plane, NULL) == 0);
+	device->udp = (struct cv_udp){ .fd4 = 1000, .fd6 = 1001, .sendmmsg = world_send };
+	device->udp.scratch = calloc(1, sizeof(*device->udp.scratch));
+	world.worker.ring.slots = calloc(CV_RING_SLOTS, sizeof(*world.worker.ring.slots));
+	must(device->udp.scratch && world.worker.ring.slots);
+	device->workers = &world.worker;
+	device->n_workers = 1;
+	device->up = true;
+}
+
+static inline struct cv_peer *world_add_peer(const uint8_t public_key[32], uint8_t net,
+					     const struct cv_endpoint *at)
+{
+	const struct cv_prefix prefix = { { AF_INET, { 10, net } }, 16 };
+	struct cv_key key;
+	struct cv_peer *peer;
+
+	memcpy(key.b, public_key, sizeof(key.b));
+	must(cv_device_add_peer(&world.device, &key, &peer) == 0);
+	must(cv_routes_insert(world.device.plane.routes, &prefix, peer) == 0);
+	cv_peer_set_endpoint(peer, at);
+	return peer;
+}
+
+/* As it was before the first input, without peers. */
+static inline void world_reset(uint64_t seed)
+{
+	struct cv_device *device = &world.device;
+	const uint8_t hash_key[16] = { 2 };
+	struct cv_peer *peer;
+	uint32_t bits;
+
+	random_state = seed;
+	while ((peer = cv_peers_next(device->peers, NULL)))
+		cv_device_remove_peer(device, peer);
+	cv_graveyard_bury(&device->graveyard);
+	while (cv_wishes_take(&device->plane.wishes, &bits))
+		;
+	must(device->keypairs.taken == 0);
+	/* An entry that was left in it is a leak now. */
+	if (device->plane.index)
+		cv_index_free(device->plane.index);
+	device->plane.index = cv_index_new(64);
+	must(device->plane.index);
+	cv_ratelimit_init(&device->limit, device->limit_slots, CV_DEVICE_LIMIT_SLOTS, hash_key);
+	memset(device->cookies, 0, sizeof(*device->cookies));
+	memset(&device->counts, 0, sizeof(device->counts));
+	memset(&device->path.drops, 0, sizeof(device->path.drops));
+	memset(&device->path.counts, 0, sizeof(device->path.counts));
+	memset(&world.worker.path.drops, 0, sizeof(device->path.drops));
+	memset(&world.worker.path.counts, 0, sizeof(device->path.counts));
+	device->loaded_until = 0;
+	world.now = 1000 * CV_NS_PER_S;
+	world.wall_ns = WALL_S * CV_NS_PER_S;
+	world.send_error = 0;
+	world.n_sent = world.sent_bytes = 0;
+}
+
+/* Control does what there is to do. Twice: what a timer's keepalive wishes is granted by the turn
+ * that follows. */
+static inline void world_turn(void)
+{
+	cv_device_turn(&world.device, world.now);
+	cv_device_turn(&world.device, world.now);
+}
+
+/* A packet inside, as it came out of the tunnel. */
+typedef void world_take(const uint8_t *packet, uint32_t len);
+
+/* A datagram arrives: what worker and control do until both have nothing to do. */
+static inline void world_receive(const uint8_t *bytes, size_t len, const struct cv_endpoint *from,
+				 world_take *take)
+{
+	struct cv_worker *worker = &world.worker;
+	struct cv_train train = {
+		.data = exact(bytes, len),
+		.len = (uint32_t)len,
+		.seg_size = (uint16_t)len,
+		.segs = 1,
+		.remote = *from,
+		.local = { .addr = { AF_INET, { 192, 0, 2, 1 } } },
+	};
+	struct cv_pkt *pkts[CV_BATCH_MAX];
+	struct cv_inbound_step step;
+
+	cv_path_receive(&worker->path, &train, 1);
+	while (cv_path_inbound(&worker->path, (struct cv_merge_offloads){ true, true }, world.now,
+			       &step)) {
+		for (size_t g = 0; g < step.gathers_n; g++) {
+			must(cv_path_unmerge(&worker->path, g, pkts) == 1);
+			take(pkts[0]->data, pkts[0]->len);
+		}
+		for (size_t i = 0; i < step.handshakes_n; i++) {
+			struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
+
+			must(slot && step.handshakes[i].len <= CV_RING_MESSAGE_MAX);
+			slot->remote = train.remote;
+			slot->local = train.local;
+			slot->len = (uint16_t)step.handshakes[i].len;
+			memcpy(slot->data, step.handshakes[i].data, slot->len);
+			cv_ring_push(&worker->ring);
+		}
+	}
+	world_turn();
+	free(train.data);
+}
+
+/* A packet comes from the TUN. */
+static inline void world_tun(uint8_t *packet, uint32_t len)
+{
+	struct cv_path *path = &world.worker.path;
+	struct cv_super super = { .data = packet, .len = len };
+	struct cv_train *trains;
+	size_t n, sent;
+	int fd;
+
+	cv_path_load(path, &super, 1, world.now);
+	must(cv_path_outbound(path, world.now));
+	n = cv_path_trains(path, &trains);
+	if (n)
+		cv_udp_send(&world.device.udp, trains, n, &path->drops, &sent, &fd);
+	cv_path_sent(path, n, world.now);
+	world_turn();
+}
+
+static inline uint64_t drops_sum(const struct cv_drops *drops)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < CV_DROP_COUNT; i++)
+		sum += drops->count[i];
+	return sum;
+}
+
+/* The far side --------------------------------------------------------------------------- */
+
+static inline struct cv_keypair *far_new_session(struct far *far)
+{
+	struct cv_keypair *keypair = &far->sessions[far->n_sessions % SESSIONS_MAX];
+
+	if (far->n_sessions >= SESSIONS_MAX)
+		pthread_spin_destroy(&keypair->replay_lock);
+	memset(keypair, 0, sizeof(*keypair));
+	far->next_counter[far->n_sessions % SESSIONS_MAX] = 0;
+	must(cv_noise_begin_session(&far->handshake, world.now, keypair) == 0);
+	far->n_sessions++;
+	return keypair;
+}
+
+static inline void far_close(struct far *far)
+{
+	for (size_t i = 0; i < far->n_sessions && i < SESSIONS_MAX; i++)
+		pthread_spin_destroy(&far->sessions[i].replay_lock);
+	far->n_sessions = 0;
+}
+
+/* A message 1 to the device. */
+static inline size_t far_initiate(struct far *far, uint8_t *out)
+{
+	uint8_t ephemeral[32];
+
+	random_fill(ephemeral, sizeof(ephemeral));
+	must(cv_noise_create_initiation(&far->handshake, &far->self, ephemeral, ++far->indices,
+					world.wall_ns, (void *)out) == 0);
+	cv_cookie_stamp(&far->handshake, out, sizeof(struct cv_message_initiation), world.now);
+	far->asked = false;
+	return sizeof(struct cv_message_initiation);
+}
+
+/* Message 2, when the device has asked. Return: 0 when it has not. */
+static inline size_t far_respond(struct far *far, uint8_t *out)
+{
+	uint8_t ephemeral[32];
+
+	if (!far->asked)
+		return 0;
+	far->asked = false;
+	random_fill(ephemeral, sizeof(ephemeral));
+	must(cv_noise_create_response(&far->handshake, ephemeral, ++far->indices, (void *)out) ==
+	     0);
+	cv_cookie_stamp(&far->handshake, out, sizeof(struct cv_message_response), world.now);
+	far_new_session(far);
+	return sizeof(struct cv_message_response);
+}
+
+/* Message 3 that answers a message of the device's. */
+static inline size_t far_cookie(struct far *far, const struct datagram *answered, uint8_t *out)
+{
+	struct cv_cookie_checker checker = { .has_secret = true, .birth = world.now };
+	uint8_t nonce[24];
+
+	random_fill(nonce, sizeof(nonce));
+	random_fill(checker.secret, sizeof(checker.secret));
+	cv_cookie_create_reply(&checker, &far->self, answered->bytes, answered->len, &answered->to,
+			       nonce, (void *)out);
+	return sizeof(struct cv_message_cookie);
+}
+
+/* Message 4 with text that lies at out + 16, under a session counted back from the last. Return: 0
+ * when there is none. */
+static inline size_t far_seal(struct far *far, size_t back, struct cv_aead *aead, uint32_t len,
+			      uint8_t *out)
+{
+	struct cv_keypair *keypair;
+	struct cv_message_data header = { .type = cv_le32_of(CV_MESSAGE_DATA) };
+	struct cv_aead_job job = { .text = out + 16, .len = len };
+
+	if (back >= far->n_sessions || back >= SESSIONS_MAX)
+		return 0;
+	keypair = &far->sessions[(far->n_sessions - 1 - back) % SESSIONS_MAX];
+	job.key = &keypair->send;
+	job.counter = keypair->send_counter++;
+	header.receiver_index = cv_le32_of(keypair->remote_index);
+	header.counter = cv_le64_of(job.counter);
+	memcpy(out, &header, sizeof(header));
+	cv_aead_seal(aead, &job, 1);
+	return len + 32;
+}
+
+static inline void far_hear_initiation(struct far *far, const struct datagram *datagram)
+{
+	struct cv_noise_peek peek;
+
+	must(cv_noise_peek_initiation(&far->self, (const void *)datagram->bytes, &peek) == 0);
+	must(!memcmp(peek.remote_static, world.device.self->public_key, 32));
+	if (cv_noise_consume_initiation(&far->handshake, (const void *)datagram->bytes, &peek,
+					world.now) == 0)
+		far->asked = true;
+}
+
+/* Try a session. Return: whether the datagram is of it; then its number was not used before. */
+static inline bool far_open_data(struct far *far, size_t session, struct cv_aead *aead,
+				 const struct datagram *datagram)
+{
+	uint8_t *text = exact(datagram->bytes + 16, datagram->len - 16);
+	struct cv_aead_job job = { .text = text, .len = datagram->len - 32 };
+	struct cv_message_data header;
+
+	memcpy(&header, datagram->bytes, sizeof(header));
+	job.key = &far->sessions[session].receive;
+	job.counter = cv_le64_get(header.counter);
+	cv_aead_open(aead, &job, 1);
+	free(text);
+	if (!job.ok)
+		return false;
+	must(job.counter >= far->next_counter[session]);
+	far->next_counter[session] = job.counter + 1;
+	return true;
+}
+
+/* What the device sends under a session opens. */
+static inline void far_hear_data(struct far *far, struct cv_aead *aead,
+				 const struct datagram *datagram)
+{
+	struct cv_message_data header;
+
+	memcpy(&header, datagram->bytes, sizeof(header));
+	for (size_t i = 0; i < far->n_sessions && i < SESSIONS_MAX; i++) {
+		bool named = far->sessions[i].local_index == cv_le32_get(header.receiver_index);
+
+		if (!named && !far->garbled)
+			continue;
+		if (far_open_data(far, i, aead, datagram))
+			return;
+		must(far->garbled);
+	}
+}
+
+/* All that the device has sent since `from` arrives. */
+static inline void far_hear(struct far *far, struct cv_aead *aead, size_t from)
+{
+	for (; from < world.n_sent; from++) {
+		const struct datagram *datagram = &world.sent[from];
+		int type = cv_message_type(datagram->bytes, datagram->len);
+
+		must(type > 0);
+		if (datagram->to.port == OTHER_PORT)
+			continue;
+		must(type > CV_MESSAGE_RESPONSE ||
+		     cv_cookie_mac1_ok(&far->self, datagram->bytes, datagram->len));
+		if (type == CV_MESSAGE_INITIATION)
+			far_hear_initiation(far, datagram);
+		else if (type == CV_MESSAGE_COOKIE)
+			cv_cookie_consume_reply(&far->handshake, (const void *)datagram->bytes,
+						world.now);
+		else if (type == CV_MESSAGE_DATA)
+			far_hear_data(far, aead, datagram);
+		else if (cv_noise_consume_response(&far->handshake, &far->self,
+						   (const void *)datagram->bytes) == 0)
+			far_new_session(far);
+	}
+}
