@@ -51,11 +51,12 @@ enum {
 	PEERS_MAX = 2, /* so that it is full soon */
 	TOLD = 50,     /* times each is told, so that a reply is long */
 	ALLOWED_MAX = 40,
-	LOG_MAX = 1 << 20,
+	LOG_MAX = 4 << 20,
 	TURNS_MAX = 20000,
 	MANY = 1, /* a byte of this is many letters, so that a line is long */
 	MANY_LEN = 1500,
 	MANY_MAX = 16,
+	GETS_MAX = 40,
 };
 
 /* The device in the place of the real one: it has peers, and writes down what is done to it. */
@@ -422,7 +423,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		whole = talk_new();
 		cut = talk_new();
 	}
-	if (count(data, size, MANY) > MANY_MAX)
+	/* Each get is answered by some 50 KiB. */
+	if (count(data, size, MANY) > MANY_MAX || count(data, size, 'g') > GETS_MAX)
 		return 0;
 	joined = text_with(data, size, false);
 	pieces = text_with(data, size, true);
