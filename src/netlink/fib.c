@@ -62,7 +62,7 @@ static int take_hop(const struct nlmsghdr *message, void *arg)
 		cv_netlink_nested(attrs[RTA_METRICS], metrics, RTAX_MAX + 1);
 		hop->mtu = cv_netlink_u32(metrics[RTAX_MTU], 0);
 	}
-	if (attrs[RTA_PREFSRC] &&
+	if (attrs[RTA_PREFSRC] && cv_addr_size(info->rtm_family) &&
 	    mnl_attr_get_payload_len(attrs[RTA_PREFSRC]) == cv_addr_size(info->rtm_family)) {
 		hop->source.family = info->rtm_family;
 		memcpy(hop->source.b, mnl_attr_get_payload(attrs[RTA_PREFSRC]),

@@ -149,6 +149,25 @@ static void a_route_without_its_header_is_none(void **state)
 	assert_int_equal(cv_fib_is_empty(nl, AF_INET, RT_TABLE_MAIN), 1);
 }
 
+static void a_source_of_no_known_family_is_none(void **state)
+{
+	const struct cv_addr to = { AF_INET, { 192, 0, 2, 1 } };
+	struct nlmsghdr *message = answer(RTM_NEWROUTE);
+	struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+	struct nlattr *metrics;
+	struct cv_hop hop;
+
+	route->rtm_family = AF_UNIX;
+	mnl_attr_put(message, RTA_PREFSRC, 0, NULL);
+	metrics = mnl_attr_nest_start(message, RTA_METRICS);
+	mnl_attr_put_u32(message, RTAX_MTU, 1420); /* or the link would be asked for it */
+	mnl_attr_nest_end(message, metrics);
+	answer_done(0);
+	assert_int_equal(cv_fib_lookup(nl, &to, 0, &hop), 0);
+	assert_int_equal(hop.mtu, 1420);
+	assert_int_equal(hop.source.family, 0);
+}
+
 static void an_echo_longer_than_its_message_has_no_reason_behind_it(void **state)
 {
 	struct nlmsghdr *message = answer(NLMSG_ERROR);
@@ -168,6 +187,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_message_without_its_header_says_nothing, begin,
 						end),
 		cmocka_unit_test_setup_teardown(a_route_without_its_header_is_none, begin, end),
+		cmocka_unit_test_setup_teardown(a_source_of_no_known_family_is_none, begin, end),
 		cmocka_unit_test_setup_teardown(
 			an_echo_longer_than_its_message_has_no_reason_behind_it, begin, end),
 	};
