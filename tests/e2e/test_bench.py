@@ -72,3 +72,15 @@ def test_an_interrupted_bench_leaves_nothing_behind(bench, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait() == 128 + signal.SIGINT, lines.text()
     assert not leftovers(process, tmp_path)
+
+
+@pytest.mark.parametrize("command,option,rows", [
+    ("helpers", "--seconds=1 --program={}", ("1", "2")),
+    ("startup", "--program=convoy={}", ("the network inside", "a default route"))])
+def test_a_round_of_a_small_bench_fills_its_table(command, option, rows, plain):
+    done = subprocess.run([sys.executable, ROOT / "bench" / command, "--rounds=1",
+                           *option.format(plain).split()],
+                          text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for row in rows:
+        assert f"\n| {row} |" in done.stdout, done.stdout
