@@ -214,6 +214,7 @@ static void move(const struct cv_resolver *resolver, struct name *name,
 	char text[CV_ENDPOINT_TEXT_MAX];
 
 	name->set = now;
+	cv_device_mind_path(resolver->control->device, &resolver->control->config, &to->addr);
 	if (peer->has_endpoint && cv_endpoint_equal(&peer->endpoint, to))
 		return;
 	cv_log_info("%s: endpoint %s is %s", resolver->control->config.name, name->host,

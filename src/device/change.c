@@ -112,6 +112,13 @@ int cv_device_change_host(struct cv_device *device, const struct cv_config *from
 	return r;
 }
 
+void cv_device_mind_path(struct cv_device *device, const struct cv_config *config,
+			 const struct cv_addr *endpoint)
+{
+	cv_iface_mind_path(&device->iface, config, endpoint);
+	__atomic_store_n(&device->plane.mtu, device->iface.mtu, __ATOMIC_RELAXED);
+}
+
 /* A peer ---------------------------------------------------------------------------------- */
 
 static int change_allowed_ips(struct cv_device *device, struct cv_peer *peer,

@@ -31,7 +31,9 @@ struct cv_iface {
 
 	uint32_t ifindex;
 	uint32_t mtu;
-	uint32_t path_mtu; /* the least to any endpoint, of an automatic MTU; 0: nothing known */
+	/* The least on the way to any endpoint, for an automatic MTU; 0: nothing known. Those that
+	 * were found by name count as long as the interface lives. */
+	uint32_t path_mtu, named_path_mtu;
 	bool up;
 	bool gone; /* deleted; nothing but cv_iface_undo() makes sense now */
 	struct cv_iface_policy policy;
@@ -68,6 +70,14 @@ void cv_iface_undo(struct cv_iface *iface);
  */
 int cv_iface_change(struct cv_iface *iface, const struct cv_config *from,
 		    const struct cv_config *to);
+
+/**
+ * cv_iface_mind_path() - a name of the config turned out to be this address, iface_change.c
+ *
+ * An automatic MTU follows the way to it. A failure is logged.
+ */
+void cv_iface_mind_path(struct cv_iface *iface, const struct cv_config *config,
+			const struct cv_addr *endpoint);
 
 /*
  * iface_host.c: one thing at a time. Return: 0, or -errno after it was logged. That IPv6 is

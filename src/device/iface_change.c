@@ -106,14 +106,36 @@ static int set_of_endpoints(const struct cv_config *config, struct set *ret_set)
 	return r;
 }
 
+/* The smaller of two path MTUs, of which 0 says nothing. */
+static uint32_t narrower(uint32_t a, uint32_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+static uint32_t path_mtu_to(const struct cv_iface *iface, const struct cv_addr *endpoint)
+{
+	struct cv_hop hop;
+
+	if (cv_fib_lookup(iface->there, endpoint, iface->policy.fwmark, &hop) < 0 ||
+	    hop.ifindex == iface->ifindex)
+		return 0;
+	return hop.mtu;
+}
+
+/* Of default routes: only these lead to the documentation's networks (RFC 5737, RFC 3849). */
+static uint32_t default_path_mtu(const struct cv_iface *iface)
+{
+	static const struct cv_addr v4 = { .family = AF_INET, .b = { 203, 0, 113, 1 } };
+	static const struct cv_addr v6 = { .family = AF_INET6, .b = { 0x20, 0x01, 0x0d, 0xb8 } };
+
+	return narrower(path_mtu_to(iface, &v4), path_mtu_to(iface, &v6));
+}
+
 static int mind_path(struct change *change, const void *item)
 {
 	struct cv_iface *iface = change->iface;
-	struct cv_hop hop;
 
-	if (cv_fib_lookup(iface->there, item, iface->policy.fwmark, &hop) == 0 &&
-	    (!iface->path_mtu || hop.mtu < iface->path_mtu))
-		iface->path_mtu = hop.mtu;
+	iface->path_mtu = narrower(iface->path_mtu, path_mtu_to(iface, item));
 	return iface->path_mtu && iface->path_mtu <= change->narrow;
 }
 
@@ -122,11 +144,16 @@ static int exists(struct change *change, const void *item)
 	return 1;
 }
 
-/* wg-quick's rule: the smallest MTU on the way to an endpoint, less what a datagram adds. */
-static uint32_t inner_mtu(uint32_t path_mtu)
+/* wg-quick's rule: the smallest MTU on the way to an endpoint, or into the world when there is
+ * none, less what a datagram adds. */
+static uint32_t inner_mtu(const struct cv_iface *iface)
 {
-	uint32_t mtu = path_mtu ? path_mtu : LINK_MTU;
+	uint32_t mtu = narrower(iface->path_mtu, iface->named_path_mtu);
 
+	if (!mtu)
+		mtu = default_path_mtu(iface);
+	if (!mtu)
+		mtu = LINK_MTU;
 	mtu -= mtu > OUTER_OVERHEAD ? OUTER_OVERHEAD : 0;
 	if (mtu > CV_CONFIG_MTU_MAX)
 		return CV_CONFIG_MTU_MAX;
@@ -163,10 +190,22 @@ static int change_automatic_mtu(struct change *change)
 	if (r < 0)
 		cv_iface_fail(iface, "choose the MTU", r);
 	else if (mind_paths(change, &was, &is))
-		r = cv_iface_set_mtu(iface, inner_mtu(iface->path_mtu));
+		r = cv_iface_set_mtu(iface, inner_mtu(iface));
 	free(was.items);
 	free(is.items);
 	return r;
+}
+
+void cv_iface_mind_path(struct cv_iface *iface, const struct cv_config *config,
+			const struct cv_addr *endpoint)
+{
+	uint32_t before = iface->named_path_mtu;
+
+	if (iface->bare || iface->gone)
+		return;
+	iface->named_path_mtu = narrower(before, path_mtu_to(iface, endpoint));
+	if (iface->named_path_mtu != before && !config->mtu && inner_mtu(iface) != iface->mtu)
+		cv_iface_set_mtu(iface, inner_mtu(iface));
 }
 
 static int change_mtu(struct change *change)

@@ -197,6 +197,44 @@ def test_a_new_name_in_the_file_is_followed(make):
     pair.client.until(pair.reaches, "it answers")
 
 
+def mtu(pair):
+    return pair.net.a.ip_json("link", "show", pair.client.tunnel.name)[0]["mtu"]
+
+
+def test_an_automatic_mtu_follows_the_way_to_a_name(make):
+    pair = make(mtu=1400)
+    pair.hosts()
+    pair.client.tunnel.mtu = None
+    pair.client.write()
+    pair.client.up()
+    assert mtu(pair) == 1420, "nothing is known yet"
+    pair.hosts(pair.net.outer("b", 4))
+    pair.client.until(lambda: mtu(pair) == 1320, "it fits the path")
+    pair.client.until(pair.reaches, "it answers")
+    # A reload that changes endpoints looks at their paths again, and forgets no name's.
+    pair.client.tunnel.peers.append(Peer(ends.new_key()[1], [], endpoint=endpoint("127.0.0.1")))
+    pair.client.reload()
+    assert mtu(pair) == 1320
+
+
+def test_without_an_endpoint_the_mtu_is_that_of_the_default_route(make):
+    pair = make(mtu=1400)
+    pair.hosts()
+    pair.net.a.ip("route", "add", "default", "via", pair.net.outer("b", 4))
+    pair.client.tunnel.mtu = None
+    pair.client.tunnel.peers[0].allowed = ["0.0.0.0/1", "128.0.0.0/1"]
+    pair.client.write()
+    pair.client.up()
+    assert mtu(pair) == 1320
+    # Now the world is in the tunnel, which says nothing about the path.
+    pair.client.tunnel.peers.append(Peer(ends.new_key()[1], [],
+                                         endpoint=endpoint(pair.net.outer("b", 4))))
+    pair.client.reload()
+    pair.client.tunnel.peers.pop()
+    pair.client.reload()
+    assert mtu(pair) >= 1320
+
+
 def test_with_a_default_route_the_name_is_known_before_the_way_to_it_changes(make):
     pair = make()
     pair.hosts(pair.net.outer("b", 4))

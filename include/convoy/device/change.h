@@ -81,3 +81,7 @@ int cv_device_change_peer(struct cv_device *device, const struct cv_peer_change 
  */
 int cv_device_change_host(struct cv_device *device, const struct cv_config *from,
 			  const struct cv_config *to);
+/* A name of this config, the device's present one, turned out to be this address: an automatic MTU
+ * follows the way to it. Nothing for a bare device. */
+void cv_device_mind_path(struct cv_device *device, const struct cv_config *config,
+			 const struct cv_addr *endpoint);

@@ -125,6 +125,14 @@ int cv_device_change_peer(struct cv_device *to, const struct cv_peer_change *cha
 	return 0;
 }
 
+void cv_device_mind_path(struct cv_device *to, const struct cv_config *config,
+			 const struct cv_addr *endpoint)
+{
+	(void)to;
+	(void)config;
+	(void)endpoint;
+}
+
 /* The story ------------------------------------------------------------------------------- */
 
 static struct cv_control control;

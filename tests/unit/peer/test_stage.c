@@ -199,6 +199,7 @@ static void blocks_at_home_hold_no_plaintext(void **state)
 	const uint8_t mark = 0xa7;
 
 	(void)state;
+	memset(pool->blocks, 0, CV_STAGE_POOL_BLOCKS * sizeof(*pool->blocks));
 	push(&stage, mark, 9000);
 	push(&stage, mark, 100);
 	push(&stage, mark, SUPER_SIZE);
