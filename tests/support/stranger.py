@@ -5,8 +5,8 @@ import select
 import socket
 
 import wgmodel
-from ends import PATIENCE_S, Peer, Tunnel, new_key
-from lab import PORT, endpoint, inner_addresses, inner_hosts
+from ends import PATIENCE_S, Peer, Tunnel, new_key, poll
+from lab import PORT, endpoint, inner, inner_addresses, inner_hosts
 
 QUIET_S = 0.3  # how long silence is listened to, after the other end proved to have worked
 
@@ -91,4 +91,8 @@ def meet(lab, net, family=4, psk=False, port=None, env=None, allowed=None, other
     if port:
         stranger.socket.close()
         stranger.socket = stranger.new_socket(port)
-    return stranger, lab.convoy(net.b, tunnel, env=env).start()
+    convoy = lab.convoy(net.b, tunnel, env=env).start()
+    # The kernel takes packets to a new IPv6 address once its work queue has come to it.
+    poll(lambda: inner("b", 6) in net.b.ip("-6", "route", "show", "table", "local"),
+         "the IPv6 address is there")
+    return stranger, convoy
