@@ -5,8 +5,9 @@ import pathlib
 import re
 import sys
 
-from measure import ROOT, begin, flow_table, machine, measured, number, progress
+from measure import ROOT, flow_table, machine, measured, number, progress
 
+from command import begin
 from ends import Convoy, new_key, new_psk
 from net import Net
 from traffic import Iperf, ping

@@ -3,7 +3,6 @@ import os
 import pathlib
 import platform
 import re
-import signal
 import subprocess
 import sys
 
@@ -18,21 +17,6 @@ REORDERED = ("TCPSACKReorder", "TCPRenoReorder", "TCPTSReorder")
 
 def progress(text):
     print(text, file=sys.stderr, flush=True)
-
-
-def begin():
-    """What each bench does first: root, and an orderly end for ^C and SIGTERM alike."""
-    if os.geteuid() != 0:
-        raise SystemExit("network namespaces and TUN devices need root: run it with sudo")
-
-    def leave(number, _):
-        # Impatience does not interrupt the cleaning up.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        sys.exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
 
 
 def need_packages(*packages):

@@ -43,10 +43,7 @@ def bench(plain, tmp_path):
 
 
 def leftovers(process, folder):
-    """Namespaces, files, and processes with one of its interfaces in their command line."""
-    label = f"cv{process.pid}-"
-    return [*net.NETNS.glob(f"{label}*"), *folder.glob("cv-bench-*"),
-            *net.run("pgrep", "-a", "-f", label, check=False).stdout.splitlines()]
+    return [*net.left_by(process.pid), *folder.glob("cv-bench-*")]
 
 
 def test_a_quick_bench_measures_everything_and_shows_trains(bench, tmp_path):

@@ -153,6 +153,12 @@ class Usage:
         pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize()
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
     def waits(self):
         """How often any of its threads gave up the CPU to wait: each wake-up from idle is one."""
         total = 0
@@ -222,13 +228,18 @@ class Convoy(End):
         """Start it, and unless told otherwise wait until it says that it runs."""
         self._before = self._rules()
         self._folder = tempfile.TemporaryDirectory(prefix=f"cv{os.getpid()}-")
-        path = pathlib.Path(self._folder.name, f"{self.name}.conf")
-        path.touch(mode=0o600)
-        path.write_text(self.tunnel.text())
-        self._start([self.binary, "run", path], self.env)
+        self._file = pathlib.Path(self._folder.name, f"{self.name}.conf")
+        self._file.touch(mode=0o600)
+        self._file.write_text(self.tunnel.text())
+        self._start([self.binary, "run", self._file], self.env)
         if ready:
             self.lines.wait(self.READY.format(name=re.escape(self.name)))
         return self
+
+    def reload(self, text=None):
+        """Rewrite the file from the tunnel, or as this text, and apply it."""
+        self._file.write_text(text or self.tunnel.text())
+        self.namespace.run(self.binary, "reload", self.name)
 
     def wait_exit(self, patience_s=STOP_S):
         code = super().wait_exit(patience_s)

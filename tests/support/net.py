@@ -17,7 +17,7 @@ import tempfile
 
 CLONE_NEWNET = 0x40000000
 NETNS = pathlib.Path("/run/netns")
-DOORS = pathlib.Path("/run/convoy")
+DOORS = pathlib.Path("/run/convoy"), pathlib.Path("/var/run/wireguard")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -96,16 +96,26 @@ def _delete(name):
     run("ip", "netns", "del", name, check=False)
 
 
+def _left(owner):
+    places = NETNS, pathlib.Path(tempfile.gettempdir()), *DOORS
+    return [left for place in places for left in place.glob(f"cv{owner}-*")]
+
+
+def left_by(owner):
+    """Namespaces, config folders, doors and processes that process `owner` made and are there."""
+    running = run("pgrep", "-a", "-f", f"cv{owner}-", check=False).stdout.splitlines()
+    return [*_left(owner), *running]
+
+
 def sweep(owner="*"):
     """Delete the namespaces, config folders and doors that process `owner` left behind, as one that
     was killed does; without an owner, those of all that are dead."""
-    places = NETNS, pathlib.Path(tempfile.gettempdir()), DOORS
-    for left in (left for place in places for left in place.glob(f"cv{owner}-*")):
+    for left in _left(owner):
         pid = re.match(r"cv(\d+)-", left.name)
         if pid and (owner != "*" or not pathlib.Path("/proc", pid[1]).exists()):
             if left.parent == NETNS:
                 _delete(left.name)
-            elif left.parent == DOORS:
+            elif left.parent in DOORS:
                 left.unlink(missing_ok=True)
             else:
                 shutil.rmtree(left, ignore_errors=True)
