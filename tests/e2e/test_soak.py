@@ -1,4 +1,4 @@
-"""The soak works: some seconds of it are flat, it tells a leak from noise, and it leaves nothing."""
+"""The soak works: some seconds are flat, a leak is told from noise, and nothing is left behind."""
 import itertools
 import pathlib
 import random

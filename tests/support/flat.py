@@ -38,7 +38,7 @@ class Series:
     def rows(self):
         """(name, rule, first third, last third, growth in an hour, whether it is flat) of each."""
         if len(self.times) <= LEAST:
-            raise RuntimeError(f"{len(self.times)} samples are too few to compare, be it flat or not")
+            raise RuntimeError(f"{len(self.times)} samples are too few to compare")
         third = (len(self.times) - 1) // 3
         for name, values in self.values.items():
             first = statistics.median(values[1:1 + third])

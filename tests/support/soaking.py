@@ -33,7 +33,7 @@ PACE_S = 0.05  # between blocks of 256 KiB each way, while things happen
 MOST_ADDED = 40
 VISIT_S = 0.03  # who comes again within 20 ms is not answered
 AGAIN_S = 1  # when a handshake goes unanswered
-FLOOD_BURST, FLOOD_PAUSE_S = 50, 0.02  # at most 2500 datagrams a second
+FLOOD, FLOOD_BURST, FLOOD_PAUSE_S = 2500, 50, 0.02  # at most 2500 datagrams a second
 
 
 def address(side, number, family=4):
@@ -126,8 +126,8 @@ class Strangers:
                          for family, there in zip((4, 6), self._there)]
         self.sent = 0
 
-    def flood(self, count):
-        for _ in range(count // FLOOD_BURST):
+    def flood(self):
+        for _ in range(FLOOD // FLOOD_BURST):
             for _ in range(FLOOD_BURST):
                 random.choice(self._sockets).send(random.choice(self._garbage))
             self.sent += FLOOD_BURST
@@ -197,14 +197,14 @@ class Soaked:
             self.visitor.visit()
             time.sleep(VISIT_S)
 
-    def turmoil(self, flood):
-        """Reloads, roams and a flood of so many datagrams, while each client's stream goes on."""
+    def turmoil(self):
+        """Reloads, roams and a flood, while each client's stream goes on."""
         enough, running = threading.Event(), Workers()
-        streams = [Stream(self.net.a, self.net.b, address("server", number, self.rng.choice((4, 6))))
-                   for number in range(len(CLIENTS))]
-        for stream in streams:
+        for number in range(len(CLIENTS)):
+            there = address("server", number, self.rng.choice((4, 6)))
+            stream = Stream(self.net.a, self.net.b, there)
             running.go(stream.move, lambda _: not enough.wait(PACE_S))
-        running.go(self.strangers.flood, flood)
+        running.go(self.strangers.flood)
         try:
             for number, client in enumerate(self.clients):
                 self._reload()
