@@ -33,7 +33,7 @@ PACE_S = 0.05  # between blocks of 256 KiB each way, while things happen
 MOST_ADDED = 40
 VISIT_S = 0.03  # who comes again within 20 ms is not answered
 AGAIN_S = 1  # when a handshake goes unanswered
-FLOOD, FLOOD_BURST, FLOOD_PAUSE_S = 2500, 50, 0.02  # at most 2500 datagrams a second
+FLOOD, FLOOD_BURST, FLOOD_PAUSE_S = 4000, 200, 0.02  # at most 10000 datagrams a second
 
 
 def address(side, number, family=4):
