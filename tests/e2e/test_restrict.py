@@ -1,12 +1,16 @@
 """What a running tunnel gave up, that nothing it does needs it, and a life without capabilities."""
+import contextlib
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import urllib.request
 
 import ends
 import pytest
 import traffic
+from ends import poll
 from lab import inner
 from net import run
 
@@ -175,6 +179,30 @@ def test_without_any_capability_it_runs_on_a_tun_made_for_its_user(lab, plain, f
     assert a.wait_exit() == 0
     # What was made for the user stays.
     assert tunnel.name in net.a.ip("link")
+
+
+@contextlib.contextmanager
+def program_of_nobody(*argv):
+    """Running, with a stdin that stays open; gives a function that tells what cat(1) of the same
+    user says when it looks into its memory."""
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    with subprocess.Popen([*user, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        try:
+            poll(lambda: os.path.samefile(f"/proc/{one.pid}/exe", argv[0]), "it is this program")
+            yield lambda: [run(*user, "cat", f"/proc/{one.pid}/{what}", check=False).stderr
+                           for what in ("maps", "environ")]
+        finally:
+            one.kill()
+
+
+def test_nobody_of_the_same_user_looks_into_its_memory(plain, folder):
+    program = folder / "convoy"
+    shutil.copy(plain, program)
+    program.chmod(0o755)
+    with program_of_nobody(shutil.which("sleep"), "60") as look:
+        assert not any(look())
+    with program_of_nobody(program, "pubkey") as look:
+        poll(lambda: all("Permission denied" in said for said in look()), "it is not dumpable")
 
 
 def test_without_capability_it_says_how_to_make_the_tun(lab, plain, folder):
