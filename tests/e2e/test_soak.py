@@ -36,7 +36,7 @@ def soak(plain):
 
 
 def test_some_seconds_are_flat(soak):
-    process, lines = soak("--seconds", "8")
+    process, lines = soak("--seconds", "6")
     assert process.wait() == 0, lines.text()
     lines.drain()
     for daemon, what in itertools.product(("server", "one", "two", "go"),
