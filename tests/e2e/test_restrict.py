@@ -144,6 +144,15 @@ def test_a_kernel_without_a_fence_runs_the_tunnel_and_says_so(lab, plain, folder
     assert traffic.reaches(net.a, inner("b", 4))
 
 
+def with_open_tun(folder):
+    """Words before a command: it sees a /dev/net/tun that every user may open, as udev makes it."""
+    script = folder / "with-open-tun"
+    script.write_text(f'#!/bin/sh\nmknod -m 666 {folder}/tun c 10 200 &&\n'
+                      f'mount --bind {folder}/tun /dev/net/tun && exec "$@"\n')
+    script.chmod(0o755)
+    return "unshare", "--mount", "--propagation", "private", script
+
+
 def unprivileged(lab, host, tunnel, folder, plain, *kind):
     """A tunnel that user nobody runs, on a TUN that was made for this user."""
     host.ip("tuntap", "add", "mode", "tun", "user", NOBODY, "name", tunnel.name, *kind)
@@ -154,9 +163,9 @@ def unprivileged(lab, host, tunnel, folder, plain, *kind):
     shutil.copy(plain, program)
     program.chmod(0o755)
     end = lab.convoy(host, tunnel)
-    end.binary = wrapped(folder, program, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
-                         "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
-                         "--no-new-privs", before=f'chown {NOBODY} "$2" "${{2%/*}}"')
+    end.binary = wrapped(folder, program, *with_open_tun(folder), "setpriv", f"--reuid={NOBODY}",
+                         f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all",
+                         "--inh-caps=-all", "--no-new-privs", before=f'chown {NOBODY} "$2" "${{2%/*}}"')
     return end
 
 
