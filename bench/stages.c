@@ -24,6 +24,7 @@
 
 #include <convoy/crypto/aead.h>
 #include <convoy/crypto/init.h>
+#include <convoy/loop/loop.h>
 #include <convoy/packet/csum.h>
 #include <convoy/packet/ip.h>
 #include <convoy/path/merge.h>
@@ -321,7 +322,7 @@ static void measure_provider(struct flight *flight, const char *name)
 	struct cv_aead *aeads[] = { &flight->a.path.aead, &flight->b.path.aead };
 	struct cv_aead_choice choice;
 
-	if (cv_aead_choose(name, NULL, &choice) < 0)
+	if (cv_aead_choose(name, cv_clock_now, &choice) < 0)
 		return;
 	for (int i = 0; i < 2; i++) {
 		cv_aead_done(aeads[i]);

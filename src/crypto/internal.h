@@ -15,5 +15,21 @@ struct cv_aead_nonce {
 	cv_le64 counter;
 };
 
-extern const struct cv_aead_provider cv_aead_sodium, cv_aead_openssl, cv_aead_ipsec_mb,
-	cv_aead_copy;
+/* The schedule of a job's key, which is inside a cv_suite_key. */
+static inline const void *cv_aead_schedule(const struct cv_aead_job *job)
+{
+	return ((const struct cv_suite_key *)job->key)->schedule;
+}
+
+/* The additional data of a job that is not ChaCha20-Poly1305. */
+static inline const uint8_t *cv_aead_header(const struct cv_aead_job *job)
+{
+	return job->text - CV_AEAD_HEADER_SIZE;
+}
+
+/* ChaCha20-Poly1305. */
+extern const struct cv_aead_provider cv_aead_sodium, cv_aead_openssl, cv_aead_ipsec_mb;
+/* AES-256-GCM. */
+extern const struct cv_aead_provider cv_aead_sodium_gcm, cv_aead_openssl_gcm, cv_aead_ipsec_mb_gcm;
+/* All suites. */
+extern const struct cv_aead_provider cv_aead_copy;

@@ -407,8 +407,8 @@ const char *cv_device_capabilities(const struct cv_device *device,
 {
 	const struct cv_worker *worker = &device->workers[0];
 	static const char *const yes_no[] = { "no", "yes" };
-	const char *large = device->aead.provider[CV_AEAD_LARGE]->name;
-	const char *small = device->aead.provider[CV_AEAD_SMALL]->name;
+	const char *large = device->aead.provider[CV_SUITE_CHACHA20_POLY1305][CV_AEAD_LARGE]->name;
+	const char *small = device->aead.provider[CV_SUITE_CHACHA20_POLY1305][CV_AEAD_SMALL]->name;
 
 	snprintf(ret_text, CV_CAPABILITIES_TEXT_MAX,
 		 "loop=%s workers=%zu tso=%s uso=%s gso=%s gro=%s aead=%s%s%s",

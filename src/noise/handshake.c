@@ -309,6 +309,7 @@ int cv_noise_begin_session(struct cv_handshake *handshake, cv_time now,
 	if (!initiator && done->phase != CV_HANDSHAKE_CREATED_RESPONSE)
 		return -EPROTO;
 	cv_kdf2(done->symmetric.chain, KEY, NULL, 0, first->key, second->key);
+	first->suite = second->suite = CV_SUITE_CHACHA20_POLY1305;
 	keypair->birth = now;
 	keypair->local_index = done->local_index;
 	keypair->remote_index = done->remote_index;

@@ -94,7 +94,7 @@ static uint32_t seal(struct input *input, const uint8_t key[32], uint32_t index,
 {
 	static const uint64_t bases[] = { 0, 8192, CV_REJECT_AFTER_MESSAGES - 128,
 					  UINT64_MAX - 255 };
-	struct cv_aead_key aead_key;
+	struct cv_aead_key aead_key = { .suite = CV_SUITE_CHACHA20_POLY1305 };
 	struct cv_message_data header = { cv_le32_of(CV_MESSAGE_DATA),
 					  cv_le32_of(index),
 					  { { 0 } } };

@@ -46,7 +46,8 @@ static const struct cv_aead_provider counting = {
 	.open = counting_open,
 };
 
-static const struct cv_aead_choice choice = { { &counting, &counting } };
+static const struct cv_aead_key key;
+static const struct cv_aead_choice choice = { { { &counting, &counting } } };
 
 struct scene {
 	struct cv_share share;
@@ -62,7 +63,7 @@ static struct scene *scene_new(void)
 
 	memset(scene, 0, sizeof(*scene));
 	for (int i = 0; i < JOBS; i++)
-		scene->jobs[i].text = &scene->texts[i];
+		scene->jobs[i] = (struct cv_aead_job){ .key = &key, .text = &scene->texts[i] };
 	return scene;
 }
 
