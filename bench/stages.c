@@ -74,6 +74,8 @@ struct flight {
 	uint8_t *slots;    /* the same as received: opened in place */
 	struct cv_train trains[LOADS];
 	struct cv_destination to;
+	struct cv_aead_job jobs[CV_BATCH_MAX]; /* to open: of all steps of untrain */
+	struct cv_pkt arrived[CV_BATCH_MAX];   /* likewise */
 };
 
 static uint8_t *arena_at(const struct flight *flight, size_t i)
@@ -162,27 +164,38 @@ static void receive(void *arg)
 static void run_untrain(void *arg)
 {
 	struct flight *flight = arg;
+	const struct cv_inbound *in = flight->b.path.in;
+	size_t n = 0;
 
 	cv_path_receive(&flight->b.path, flight->trains, LOADS);
-	cv_untrain(&flight->b.path, now);
-	meter_must(flight->b.path.in->batch.n == flight->pkts, "untrain lost datagrams");
+	while (in->train < in->trains_n) {
+		cv_untrain(&flight->b.path, now);
+		n += in->batch.n;
+	}
+	meter_must(n == flight->pkts, "untrain lost datagrams");
 }
 
 static void prepare_open(void *arg)
 {
+	struct flight *flight = arg;
+	const struct cv_inbound *in = flight->b.path.in;
+
 	receive(arg);
-	run_untrain(arg);
+	for (size_t n = 0; in->train < in->trains_n; n += in->batch.n) {
+		cv_untrain(&flight->b.path, now);
+		memcpy(flight->jobs + n, in->jobs, in->batch.n * sizeof(in->jobs[0]));
+		memcpy(flight->arrived + n, in->batch.pkt, in->batch.n * sizeof(in->batch.pkt[0]));
+	}
 }
 
 static void run_open(void *arg)
 {
 	struct flight *flight = arg;
-	struct cv_inbound *in = flight->b.path.in;
 	size_t ok = 0;
 
-	cv_aead_open(&flight->b.path.aead, in->jobs, in->batch.n);
-	for (size_t i = 0; i < in->batch.n; i++)
-		ok += in->jobs[i].ok;
+	cv_aead_open(&flight->b.path.aead, flight->jobs, flight->pkts);
+	for (size_t i = 0; i < flight->pkts; i++)
+		ok += flight->jobs[i].ok;
 	meter_must(ok == flight->pkts, "a datagram could not be opened");
 }
 
@@ -200,10 +213,10 @@ static void run_merge(void *arg)
 	struct cv_ip ip;
 
 	cv_merge_reset(in->merge, offloads);
-	for (size_t i = 0; i < in->batch.n; i++) {
-		meter_must(!cv_ip_parse(in->batch.pkt[i].data, in->batch.pkt[i].len, &ip),
+	for (size_t i = 0; i < flight->pkts; i++) {
+		meter_must(!cv_ip_parse(flight->arrived[i].data, flight->arrived[i].len, &ip),
 			   "no packet");
-		cv_merge_add(in->merge, &in->batch.pkt[i], &ip);
+		cv_merge_add(in->merge, &flight->arrived[i], &ip);
 	}
 	meter_must(cv_merge_finish(in->merge, &gathers) <= LOADS, "packets did not merge");
 }
