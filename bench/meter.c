@@ -130,9 +130,9 @@ void meter_open(bool json, char *const *with_facts, size_t n)
 		return;
 	for (size_t i = 0; i < facts_n; i++)
 		printf("%s\n", facts[i]);
-	printf("\n| %-8s | %-9s | %5s | %7s | %8s | %7s |\n", "stage", "provider", "bytes",
-	       "entries", "ns", "cycles");
-	printf("|----------|-----------|------:|--------:|---------:|--------:|\n");
+	printf("\n| %-8s | %-9s | %-17s | %5s | %7s | %8s | %7s |\n", "stage", "provider", "suite",
+	       "bytes", "entries", "ns", "cycles");
+	printf("|----------|-----------|-------------------|------:|--------:|---------:|--------:|\n");
 }
 
 static const char *number(char out[16], bool is_there, double value, int digits,
@@ -143,14 +143,20 @@ static const char *number(char out[16], bool is_there, double value, int digits,
 	return is_there ? out : nothing;
 }
 
+static const char *quoted(char out[32], const char *text)
+{
+	if (text)
+		snprintf(out, 32, "\"%s\"", text);
+	return text ? out : "null";
+}
+
 static void print_json(const struct label *label, const struct cost *cost)
 {
-	const char *quote = label->provider ? "\"" : "";
-	char size[16], entries[16], cycles_spent[16];
+	char provider[32], suite[32], size[16], entries[16], cycles_spent[16];
 
-	printf("{\"stage\": \"%s\", \"provider\": %s%s%s, \"size\": %s, \"entries\": %s, "
-	       "\"ns\": %.2f, \"cycles\": %s",
-	       label->stage, quote, label->provider ? label->provider : "null", quote,
+	printf("{\"stage\": \"%s\", \"provider\": %s, \"suite\": %s, \"size\": %s, "
+	       "\"entries\": %s, \"ns\": %.2f, \"cycles\": %s",
+	       label->stage, quoted(provider, label->provider), quoted(suite, label->suite),
 	       number(size, label->size, label->size, 0, "null"),
 	       number(entries, label->entries, label->entries, 0, "null"), cost->ns,
 	       number(cycles_spent, counter >= 0, cost->cycles, 1, "null"));
@@ -171,8 +177,8 @@ void meter_print(const struct label *label, const struct work *work)
 	if (as_json)
 		print_json(label, &cost);
 	else
-		printf("| %-8s | %-9s | %5s | %7s | %8.1f | %7s |\n", label->stage,
-		       label->provider ? label->provider : "",
+		printf("| %-8s | %-9s | %-17s | %5s | %7s | %8.1f | %7s |\n", label->stage,
+		       label->provider ? label->provider : "", label->suite ? label->suite : "",
 		       number(size, label->size, label->size, 0, ""),
 		       number(entries, label->entries, label->entries, 0, ""), cost.ns,
 		       number(cycles_spent, counter >= 0, cost.cycles, 0, "-"));

@@ -17,6 +17,7 @@ struct work {
 struct label {
 	const char *stage;
 	const char *provider; /* of the AEAD; NULL: does not matter */
+	const char *suite;    /* likewise */
 	uint32_t size;        /* IP bytes of a packet; 0: does not matter */
 	uint32_t entries;     /* of a table; 0: there is none */
 };

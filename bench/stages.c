@@ -11,6 +11,7 @@
  *
  *	out:  split, header (write the data header, pad), seal, train
  *	home: untrain, open, merge (with the parsing of the inner header)
+ *	seal, open of another suite than WireGuard's: of the same packets, with a key of that suite
  *	outbound, inbound: cv_path_outbound() and cv_path_inbound() and what belongs to them
  *
  * The compositions hold more than the sum of the stages: inbound has the replay window, the inner
@@ -76,6 +77,7 @@ struct flight {
 	struct cv_destination to;
 	struct cv_aead_job jobs[CV_BATCH_MAX]; /* to open: of all steps of untrain */
 	struct cv_pkt arrived[CV_BATCH_MAX];   /* likewise */
+	struct cv_suite_key suite_key;         /* of a suite that is not the session's */
 };
 
 static uint8_t *arena_at(const struct flight *flight, size_t i)
@@ -199,6 +201,35 @@ static void run_open(void *arg)
 	meter_must(ok == flight->pkts, "a datagram could not be opened");
 }
 
+static void prepare_suite_seal(void *arg)
+{
+	struct flight *flight = arg;
+	struct cv_outbound *out = flight->a.path.out;
+
+	run_header(flight);
+	for (size_t i = 0; i < out->jobs_n; i++)
+		out->jobs[i].key = &flight->suite_key.key;
+}
+
+static void prepare_suite_open(void *arg)
+{
+	prepare_suite_seal(arg);
+	run_seal(arg);
+}
+
+/* Where they were sealed: a's jobs are still there. */
+static void run_suite_open(void *arg)
+{
+	struct flight *flight = arg;
+	struct cv_aead_job *jobs = flight->a.path.out->jobs;
+	size_t ok = 0;
+
+	cv_aead_open(&flight->a.path.aead, jobs, flight->pkts);
+	for (size_t i = 0; i < flight->pkts; i++)
+		ok += jobs[i].ok;
+	meter_must(ok == flight->pkts, "a datagram could not be opened");
+}
+
 static void prepare_merge(void *arg)
 {
 	prepare_open(arg);
@@ -314,13 +345,31 @@ struct stage {
 	void (*run)(void *arg);
 };
 
-static void measure(struct flight *flight, const char *provider, const struct stage *stages,
-		    size_t n)
+static void measure(struct flight *flight, const char *provider, const char *suite,
+		    const struct stage *stages, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		meter_print(
-			&(struct label){ stages[i].name, provider, flight->size },
+			&(struct label){ stages[i].name, provider, suite, flight->size },
 			&(struct work){ stages[i].prepare, stages[i].run, flight, flight->pkts });
+}
+
+/* All other suites of the provider; not those that this CPU or build lacks. */
+static void measure_suites(struct flight *flight, const char *name)
+{
+	static const struct stage stages[] = {
+		{ "seal", prepare_suite_seal, run_seal },
+		{ "open", prepare_suite_open, run_suite_open },
+	};
+	static const uint8_t key[CV_AEAD_KEY_SIZE] = { 3 };
+
+	for (int i = CV_SUITE_CHACHA20_POLY1305 + 1; i < CV_SUITES; i++) {
+		enum cv_suite suite = (enum cv_suite)i;
+
+		if (!cv_aead_key_prepare(&flight->a.path.aead, suite, key, &flight->suite_key))
+			measure(flight, name, cv_suite_name(suite), stages,
+				sizeof(stages) / sizeof(stages[0]));
+	}
 }
 
 /* The stages that work with keys, by one provider; not at all when this CPU cannot. */
@@ -341,7 +390,9 @@ static void measure_provider(struct flight *flight, const char *name)
 		cv_aead_done(aeads[i]);
 		meter_must(!cv_aead_init(aeads[i], &choice), "no AEAD");
 	}
-	measure(flight, name, stages, sizeof(stages) / sizeof(stages[0]));
+	measure(flight, name, cv_suite_name(CV_SUITE_CHACHA20_POLY1305), stages,
+		sizeof(stages) / sizeof(stages[0]));
+	measure_suites(flight, name);
 }
 
 int main(int argc, char **argv)
@@ -359,7 +410,7 @@ int main(int argc, char **argv)
 	meter_open(json, argv + 1 + json, (size_t)(argc - 1 - json));
 	for (int i = 0; i < 2; i++) {
 		take_off(&flight, sizes[i]);
-		measure(&flight, NULL, stages, sizeof(stages) / sizeof(stages[0]));
+		measure(&flight, NULL, NULL, stages, sizeof(stages) / sizeof(stages[0]));
 		for (const char *const *name = cv_aead_names(); *name; name++)
 			measure_provider(&flight, *name);
 		land(&flight);
