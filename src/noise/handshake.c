@@ -41,6 +41,9 @@ static const uint8_t hash_start[KEY] = {
 	0xe8, 0xb7, 0x0e, 0xe1, 0x9c, 0x65, 0xba, 0x07, 0x9e, 0xf3,
 };
 
+/* conf/convoy-wire.md, "Keys". */
+static const char exporter_label[] = "Convoy v1 exporter";
+
 static void mix_hash(struct cv_symmetric *symmetric, const void *data, size_t len)
 {
 	const struct cv_piece pieces[] = { { symmetric->hash, KEY }, { data, len } };
@@ -310,6 +313,8 @@ int cv_noise_begin_session(struct cv_handshake *handshake, cv_time now,
 		return -EPROTO;
 	cv_kdf2(done->symmetric.chain, KEY, NULL, 0, first->key, second->key);
 	first->suite = second->suite = CV_SUITE_CHACHA20_POLY1305;
+	cv_kdf1(done->symmetric.chain, KEY, exporter_label, sizeof(exporter_label) - 1,
+		keypair->exporter);
 	keypair->birth = now;
 	keypair->local_index = done->local_index;
 	keypair->remote_index = done->remote_index;

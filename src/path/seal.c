@@ -9,6 +9,7 @@
 
 #include <convoy/base/wire.h>
 #include <convoy/noise/message.h>
+#include <convoy/peer/rcu.h>
 
 #include "stages.h"
 
@@ -32,8 +33,10 @@ uint32_t cv_seal_room(uint32_t len)
 uint32_t cv_seal_add(struct cv_outbound *out, const struct cv_keypair *keypair, uint64_t counter,
 		     uint8_t *datagram, uint32_t len, uint32_t mtu)
 {
+	const struct cv_suite_keys *suite = cv_rcu_read(&keypair->sealing);
+	const struct cv_aead_key *key = suite ? &suite->send.key : &keypair->send;
 	struct cv_message_data header = {
-		.type = cv_le32_of(CV_MESSAGE_DATA),
+		.type = cv_le32_of(cv_message_data_type(key->suite)),
 		.receiver_index = cv_le32_of(keypair->remote_index),
 		.counter = cv_le64_of(counter),
 	};
@@ -42,7 +45,7 @@ uint32_t cv_seal_add(struct cv_outbound *out, const struct cv_keypair *keypair, 
 	memcpy(datagram, &header, CV_DATA_HEADER_SIZE);
 	memset(datagram + CV_HEADROOM + len, 0, padded - len);
 	out->jobs[out->jobs_n++] = (struct cv_aead_job){
-		.key = &keypair->send,
+		.key = key,
 		.counter = counter,
 		.text = datagram + CV_HEADROOM,
 		.len = padded,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <convoy/noise/message.h>
+#include <convoy/peer/rcu.h>
 
 #include "stages.h"
 
@@ -30,12 +31,24 @@ static void find(struct cv_path *path, uint32_t index, struct last *last)
 	last->peer = entry ? entry->peer : NULL;
 }
 
+/* What opens a message of this suite; NULL: there is no such key. */
+static const struct cv_aead_key *opening_key(const struct cv_keypair *keypair, unsigned number)
+{
+	const struct cv_suite_keys *suite;
+
+	if (number == CV_SUITE_CHACHA20_POLY1305)
+		return &keypair->receive;
+	suite = cv_rcu_read(&keypair->suite);
+	return suite && suite->receive.key.suite == number ? &suite->receive.key : NULL;
+}
+
 static void add_data(struct cv_path *path, uint8_t *datagram, uint32_t len,
 		     const struct cv_train *train, struct last *last, cv_time now)
 {
 	struct cv_inbound *in = path->in;
 	const struct cv_message_data *header = (const void *)datagram;
 	uint64_t counter = cv_le64_get(header->counter);
+	const struct cv_aead_key *key;
 	size_t i = in->batch.n;
 
 	find(path, cv_le32_get(header->receiver_index), last);
@@ -47,6 +60,11 @@ static void add_data(struct cv_path *path, uint8_t *datagram, uint32_t len,
 		cv_drops_add(&path->drops, CV_DROP_KEY_EXPIRED, 1);
 		return;
 	}
+	key = opening_key(last->keypair, cv_message_suite(header));
+	if (!key) {
+		cv_drops_add(&path->drops, CV_DROP_MALFORMED, 1);
+		return;
+	}
 	in->batch.n++;
 	in->batch.pkt[i] = (struct cv_pkt){
 		.data = datagram + CV_HEADROOM,
@@ -54,7 +72,7 @@ static void add_data(struct cv_path *path, uint8_t *datagram, uint32_t len,
 		.tos = train->tos,
 	};
 	in->jobs[i] = (struct cv_aead_job){
-		.key = &last->keypair->receive,
+		.key = key,
 		.counter = counter,
 		.text = datagram + CV_HEADROOM,
 		.len = in->batch.pkt[i].len,

@@ -18,6 +18,12 @@ enum {
 	CV_REJECT_AFTER_TIME_S = 180,
 };
 
+/* The keys of a suite beside the transport keys, between two Convoys; in locked memory too. */
+struct cv_suite_keys {
+	struct cv_suite_key send;
+	struct cv_suite_key receive;
+};
+
 /*
  * Lives in locked memory (cv_vault). Made and retired by the control thread; while it is
  * published, workers use it under RCU. Fields without a note do not change once published.
@@ -26,11 +32,17 @@ struct cv_keypair {
 	struct cv_aead_key send;
 	struct cv_aead_key receive;
 	cv_time birth;
-	uint32_t local_index;  /* the peer writes it to us */
-	uint32_t remote_index; /* we write it to the peer */
-	bool initiator;        /* we sent the initiation */
+	uint32_t local_index;               /* the peer writes it to us */
+	uint32_t remote_index;              /* we write it to the peer */
+	bool initiator;                     /* we sent the initiation */
+	uint8_t exporter[CV_AEAD_KEY_SIZE]; /* of keys of other suites; control thread only */
+
+	/* Of another suite, once there are any: what comes under them is opened, and they seal once
+	 * the peer is known to have them. cv_rcu_publish / cv_rcu_read; they live as long as we. */
+	struct cv_suite_keys *suite, *sealing;
 
 	uint64_t send_counter; /* atomic: next unused nonce */
+	uint64_t messages_max; /* atomic: that may be sent; 0: as many as the protocol allows */
 	bool sending_expired;  /* atomic: no more sending (private key replaced) */
 	bool confirmed;        /* atomic: something authentic was received under it */
 	bool asked_lastminute; /* atomic: receive side already asked for a rekey */
@@ -49,6 +61,13 @@ struct cv_keypair {
  * Source: white paper, sections 5.4.6 and 6.1.
  */
 int cv_keypair_take(struct cv_keypair *keypair, uint32_t n, cv_time now, uint64_t *ret_first);
+
+/* No more messages than these shall be sent, and at half of them the session is old. Control
+ * thread. */
+void cv_keypair_bound(struct cv_keypair *keypair, uint64_t messages_max);
+
+/* Whether a session with this nonce sent is so old that a new one is wanted. Any thread. */
+bool cv_keypair_is_old(const struct cv_keypair *keypair, uint64_t counter, cv_time now);
 
 /* Whether the keypair may still send at `now` (time, count, not expired). Any thread. */
 bool cv_keypair_can_send(const struct cv_keypair *keypair, cv_time now);

@@ -67,11 +67,24 @@ _Static_assert(sizeof(struct cv_message_response) == 92, "section 5.4.3");
 _Static_assert(sizeof(struct cv_message_cookie) == 64, "section 5.4.7");
 _Static_assert(sizeof(struct cv_message_data) == 16, "section 5.4.6");
 
+/* The type of a data message of this suite, which stands in the first reserved byte: 0 is
+ * WireGuard's own, others are between two Convoys (conf/convoy-wire.md). */
+static inline uint32_t cv_message_data_type(unsigned suite)
+{
+	return CV_MESSAGE_DATA | (uint32_t)suite << 8;
+}
+
+/* The suite of a data message. */
+static inline unsigned cv_message_suite(const struct cv_message_data *header)
+{
+	return cv_le32_get(header->type) >> 8;
+}
+
 /**
  * cv_message_type() - what a datagram is
  *
  * A handshake or cookie message has exactly its size, a data message at least CV_MESSAGE_DATA_MIN
- * bytes; reserved bytes are zero.
+ * bytes; reserved bytes are zero but for a data message's suite, cv_message_suite().
  *
  * Return: enum cv_message_kind, or -EBADMSG when it is no message at all.
  */
@@ -82,9 +95,9 @@ static inline int cv_message_type(const void *data, size_t len)
 	if (len < CV_MESSAGE_DATA_MIN)
 		return -EBADMSG;
 	memcpy(&type, data, sizeof(type));
-	switch (cv_le32_get(type)) {
-	case CV_MESSAGE_DATA:
+	if ((cv_le32_get(type) & ~UINT32_C(0xff00)) == CV_MESSAGE_DATA)
 		return CV_MESSAGE_DATA;
+	switch (cv_le32_get(type)) {
 	case CV_MESSAGE_INITIATION:
 		return len == sizeof(struct cv_message_initiation) ? CV_MESSAGE_INITIATION
 								   : -EBADMSG;

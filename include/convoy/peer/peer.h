@@ -15,6 +15,7 @@
 #include <convoy/noise/handshake.h>
 #include <convoy/noise/keypair.h>
 #include <convoy/peer/deadlines.h>
+#include <convoy/peer/extension.h>
 #include <convoy/peer/index.h>
 #include <convoy/peer/routes.h>
 #include <convoy/peer/stage.h>
@@ -62,6 +63,7 @@ struct cv_peer {
 	pthread_spinlock_t keypairs_lock; /* guards the next three, and writes to current */
 	struct cv_keypair *next, *previous, *dropped;
 	struct cv_deadline deadline;
+	struct cv_extension extension;
 	struct cv_route_list routes;
 	struct cds_list_head all; /* in cv_peers; is_wishing: in its list of those who leave */
 	struct cv_peer *key_next; /* chain of the key table */

@@ -46,7 +46,7 @@ static void data_messages_have_32_bytes_or_more(void **state)
 		assert_int_equal(type_of(CV_MESSAGE_DATA, len), CV_MESSAGE_DATA);
 }
 
-static void reserved_bytes_are_zero(void **state)
+static void reserved_bytes_are_zero_but_for_the_suite(void **state)
 {
 	static const size_t sizes[] = { 148, 92, 64, 32 };
 	uint32_t type;
@@ -55,7 +55,9 @@ static void reserved_bytes_are_zero(void **state)
 	for (type = 1; type <= 4; type++) {
 		assert_int_equal(type_of(type, sizes[type - 1]), type);
 		for (bit = 8; bit < 32; bit++)
-			assert_int_equal(type_of(type | 1u << bit, sizes[type - 1]), -EBADMSG);
+			assert_int_equal(type_of(type | 1u << bit, sizes[type - 1]),
+					 type == CV_MESSAGE_DATA && bit < 16 ? CV_MESSAGE_DATA
+									     : -EBADMSG);
 	}
 }
 
@@ -97,7 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshake_messages_have_exactly_their_size),
 		cmocka_unit_test(data_messages_have_32_bytes_or_more),
-		cmocka_unit_test(reserved_bytes_are_zero),
+		cmocka_unit_test(reserved_bytes_are_zero_but_for_the_suite),
 		cmocka_unit_test(other_types_are_no_messages),
 		cmocka_unit_test(fields_stand_where_the_protocol_puts_them),
 	};
