@@ -25,6 +25,7 @@ enum cv_config_section {
 	CV_SECTION_NONE,
 	CV_SECTION_INTERFACE,
 	CV_SECTION_PEER,
+	CV_SECTION_ANY,  /* of a rule: either of the two */
 	CV_SECTION_SKIP, /* after an error that was reported: what follows is not judged */
 };
 
@@ -45,6 +46,8 @@ enum cv_config_key {
 	CV_KEY_LOOP,
 	CV_KEY_OFFLOAD,
 	CV_KEY_AEAD,
+	CV_KEY_EXTENSIONS,
+	CV_KEY_CIPHERS,
 	CV_KEY_LOG_LEVEL,
 	CV_KEY_METRICS_LISTEN,
 	CV_KEY_CLIENT_DNS,
@@ -126,6 +129,8 @@ struct cv_config_line {
 
 /* rules.c */
 extern const struct cv_config_rule cv_config_rules[CV_KEYS];
+/* Whether the key may stand in this section. */
+bool cv_config_rule_fits(const struct cv_config_rule *rule, enum cv_config_section section);
 const struct cv_config_rule *cv_config_rule_near(struct cv_span key, enum cv_config_section where,
 						 bool secret_only);
 struct cv_config_line cv_config_line_split(struct cv_span text);
@@ -175,6 +180,10 @@ size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, s
 void cv_config_check_peer(struct cv_config_parser *parser);
 void cv_config_check(struct cv_config_parser *parser);
 
+/* value.c: which of the words the value is; n with an error when it is none. */
+size_t cv_config_take_word(struct cv_config_parser *parser, const struct cv_config_rule *rule,
+			   struct cv_span value, const char *const *words, size_t n);
+
 /* value.c, list.c: the `take` of the rules. */
 #define CV_TAKE(name)                                               \
 	void cv_config_take_##name(struct cv_config_parser *parser, \
@@ -191,6 +200,8 @@ CV_TAKE(workers);
 CV_TAKE(loop);
 CV_TAKE(offload);
 CV_TAKE(aead);
+CV_TAKE(extensions);
+CV_TAKE(ciphers);
 CV_TAKE(log_level);
 CV_TAKE(kill_switch);
 CV_TAKE(exclude_ips);

@@ -362,6 +362,26 @@ CV_TAKE(offload)
 	parser->config.offload = offload;
 }
 
+/* The suites by name, and "auto" for any. */
+CV_TAKE(ciphers)
+{
+	const char *words[CV_SUITES + 1];
+	struct cv_span item;
+	uint32_t ciphers = 0;
+
+	for (unsigned suite = 0; suite < CV_SUITES; suite++)
+		words[suite] = cv_suite_name((enum cv_suite)suite);
+	words[CV_SUITES] = "auto";
+	while (next_word(&value, &item)) {
+		size_t which = cv_config_take_word(parser, rule, item, words, CV_SUITES + 1);
+
+		if (which > CV_SUITES)
+			return;
+		ciphers |= which < CV_SUITES ? 1u << which : 0;
+	}
+	parser->config.ciphers = ciphers;
+}
+
 CV_TAKE(hook)
 {
 	enum cv_config_hook_kind kind =

@@ -126,7 +126,7 @@ static void report_unknown(struct cv_config_parser *parser, const struct cv_conf
 	if (!near)
 		near = cv_config_rule_near(line->key, CV_SECTION_NONE, false);
 	note_given(parser, near);
-	if (near && near->section == parser->section)
+	if (near && cv_config_rule_fits(near, parser->section))
 		snprintf(hint, sizeof(hint), "did you mean %s?", near->name);
 	else if (near)
 		snprintf(hint, sizeof(hint), "did you mean %s? It belongs in %s", near->name,
@@ -147,7 +147,7 @@ static bool may_stand(struct cv_config_parser *parser, const struct cv_config_li
 	struct cv_config_place at = cv_config_at(parser, line->key.at), first = *seen;
 	char hint[HINT_MAX];
 
-	if (rule->section != parser->section) {
+	if (!cv_config_rule_fits(rule, parser->section)) {
 		snprintf(hint, sizeof(hint), "%s belongs in %s", rule->name,
 			 section_name(rule->section));
 		cv_config_error(parser, at, hint, "%s in %s", rule->name,

@@ -101,6 +101,20 @@ static void put_interface(struct sink *sink, const struct cv_config *config)
 		put(sink, "SaveConfig = true\n");
 }
 
+static void put_ciphers(struct sink *sink, uint32_t ciphers)
+{
+	const char *before = "# convoy: Ciphers = ";
+
+	for (unsigned suite = 0; suite < CV_SUITES; suite++) {
+		if (!(ciphers & 1u << suite))
+			continue;
+		put(sink, "%s%s", before, cv_suite_name((enum cv_suite)suite));
+		before = ", ";
+	}
+	if (ciphers)
+		put(sink, "\n");
+}
+
 static void put_own(struct sink *sink, const struct cv_config *config)
 {
 	static const char *const loops[] = { "auto", "io_uring", "epoll" };
@@ -118,6 +132,9 @@ static void put_own(struct sink *sink, const struct cv_config *config)
 		    offload->udp_gro ? "" : " -udp-gro");
 	if (config->aead[0])
 		put(sink, "# convoy: AeadProvider = %s\n", config->aead);
+	if (config->no_extensions)
+		put(sink, "# convoy: Extensions = off\n");
+	put_ciphers(sink, config->ciphers);
 	if (config->log_level != CV_CONFIG_LOG_INFO)
 		put(sink, "# convoy: LogLevel = %s\n", levels[config->log_level]);
 	if (config->metrics_at.addr.family)
@@ -149,6 +166,8 @@ static void put_peer(struct sink *sink, const struct cv_config_peer *peer)
 	put_endpoint(sink, "Endpoint", peer);
 	if (peer->persistent_keepalive_s)
 		put(sink, "PersistentKeepalive = %u\n", peer->persistent_keepalive_s);
+	if (peer->no_extensions)
+		put(sink, "# convoy: Extensions = off\n");
 }
 
 size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, size_t size)

@@ -9,6 +9,7 @@
 const struct cv_config_rule cv_config_rules[CV_KEYS] = {
 #define INTERFACE .section = CV_SECTION_INTERFACE
 #define PEER      .section = CV_SECTION_PEER
+#define EITHER    .section = CV_SECTION_ANY
 #define LAST      .times = CV_TIMES_LAST
 #define ONCE      .times = CV_TIMES_ONCE
 	[CV_KEY_PRIVATE_KEY] = { "PrivateKey", INTERFACE, ONCE, .secret = true,
@@ -36,6 +37,10 @@ const struct cv_config_rule cv_config_rules[CV_KEYS] = {
 			     .take = cv_config_take_offload },
 	[CV_KEY_AEAD] = { "AeadProvider", INTERFACE, LAST, .own = true,
 			  .take = cv_config_take_aead },
+	[CV_KEY_EXTENSIONS] = { "Extensions", EITHER, LAST, .own = true,
+				.take = cv_config_take_extensions },
+	[CV_KEY_CIPHERS] = { "Ciphers", INTERFACE, LAST, .own = true,
+			     .take = cv_config_take_ciphers },
 	[CV_KEY_LOG_LEVEL] = { "LogLevel", INTERFACE, LAST, .own = true,
 			       .take = cv_config_take_log_level },
 	[CV_KEY_METRICS_LISTEN] = { "MetricsListen", INTERFACE, LAST, .own = true,
@@ -64,6 +69,11 @@ const struct cv_config_rule cv_config_rules[CV_KEYS] = {
 			       .take = cv_config_take_keepalive },
 };
 
+bool cv_config_rule_fits(const struct cv_config_rule *rule, enum cv_config_section section)
+{
+	return rule->section == CV_SECTION_ANY || rule->section == section;
+}
+
 static const struct cv_config_rule *rule_of(struct cv_span key)
 {
 	for (size_t i = 0; i < CV_KEYS; i++)
@@ -82,7 +92,7 @@ const struct cv_config_rule *cv_config_rule_near(struct cv_span key, enum cv_con
 	for (size_t i = 0; i < CV_KEYS; i++) {
 		const struct cv_config_rule *rule = &cv_config_rules[i];
 
-		if ((where != CV_SECTION_NONE && rule->section != where) ||
+		if ((where != CV_SECTION_NONE && !cv_config_rule_fits(rule, where)) ||
 		    (secret_only && !rule->secret))
 			continue;
 		rules[n] = rule;

@@ -211,9 +211,8 @@ CV_TAKE(table)
 	}
 }
 
-/* Which of the words the value is; n with an error when it is none. */
-static size_t take_word(struct cv_config_parser *parser, const struct cv_config_rule *rule,
-			struct cv_span value, const char *const *words, size_t n)
+size_t cv_config_take_word(struct cv_config_parser *parser, const struct cv_config_rule *rule,
+			   struct cv_span value, const char *const *words, size_t n)
 {
 	char hint[CV_CONFIG_ERROR_HINT_MAX];
 	size_t near, len = 0;
@@ -238,7 +237,7 @@ static size_t take_word(struct cv_config_parser *parser, const struct cv_config_
 CV_TAKE(save_config)
 {
 	static const char *const words[] = { "false", "true" };
-	size_t which = take_word(parser, rule, value, words, 2);
+	size_t which = cv_config_take_word(parser, rule, value, words, 2);
 
 	if (which < 2)
 		parser->config.save_config = which;
@@ -251,7 +250,7 @@ CV_TAKE(save_config)
 CV_TAKE(kill_switch)
 {
 	static const char *const words[] = { "no", "yes" };
-	size_t which = take_word(parser, rule, value, words, 2);
+	size_t which = cv_config_take_word(parser, rule, value, words, 2);
 
 	if (which == 2)
 		return;
@@ -271,7 +270,7 @@ CV_TAKE(loop)
 		[CV_CONFIG_LOOP_IO_URING] = "io_uring",
 		[CV_CONFIG_LOOP_EPOLL] = "epoll",
 	};
-	size_t which = take_word(parser, rule, value, words, 3);
+	size_t which = cv_config_take_word(parser, rule, value, words, 3);
 
 	if (which < 3)
 		parser->config.loop = (enum cv_config_loop)which;
@@ -285,10 +284,23 @@ CV_TAKE(log_level)
 		[CV_CONFIG_LOG_INFO] = "info",
 		[CV_CONFIG_LOG_DEBUG] = "debug",
 	};
-	size_t which = take_word(parser, rule, value, words, 4);
+	size_t which = cv_config_take_word(parser, rule, value, words, 4);
 
 	if (which < 4)
 		parser->config.log_level = (enum cv_config_log)which;
+}
+
+CV_TAKE(extensions)
+{
+	static const char *const words[] = { "on", "off" };
+	size_t which = cv_config_take_word(parser, rule, value, words, 2);
+
+	if (which == 2)
+		return;
+	if (parser->section == CV_SECTION_PEER)
+		parser->config.peers[parser->config.n_peers - 1].no_extensions = which;
+	else
+		parser->config.no_extensions = which;
 }
 
 CV_TAKE(aead)
@@ -301,7 +313,7 @@ CV_TAKE(aead)
 		words[n] = names[n - 1];
 		n++;
 	}
-	which = take_word(parser, rule, value, words, n);
+	which = cv_config_take_word(parser, rule, value, words, n);
 	if (which < n)
 		snprintf(parser->config.aead, sizeof(parser->config.aead), "%s",
 			 which ? words[which] : "");

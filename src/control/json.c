@@ -9,7 +9,8 @@
  * "mtu", "version", "capabilities", "drops" by reason, "counters", and "clock", seconds of a clock
  * that only counts on, so that a reader of two answers can make rates; for a peer: "friendlyName",
  * "source" (the address of ours that it is spoken to from), "sessionAge" in seconds,
- * "wantsSession", "queuedPackets", "sendError".
+ * "wantsSession", "queuedPackets", "sendError", "extensions" ("convoy",
+ * "foreign" or "off"), "cipher" of a session that has not WireGuard's.
  */
 #include <jansson.h>
 #include <string.h>
@@ -45,6 +46,17 @@ static json_t *describe_allowed_ips(const struct cv_roll *roll)
 	return list;
 }
 
+/* NULL: not known yet. */
+static const char *extensions(const struct cv_peer_show *peer)
+{
+	static const char *const names[] = {
+		[CV_EXTENSION_CONVOY] = "convoy",
+		[CV_EXTENSION_FOREIGN] = "foreign",
+	};
+
+	return peer->extension_off ? "off" : names[peer->extension];
+}
+
 static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 {
 	const struct cv_peer_show *peer = &roll->peer;
@@ -63,10 +75,14 @@ static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 	if (peer->has_session)
 		json_object_set_new(object, "sessionAge",
 				    json_real(seconds(now - peer->session_birth)));
+	if (peer->has_session && peer->suite != CV_SUITE_CHACHA20_POLY1305)
+		set_text(object, "cipher", cv_suite_name(peer->suite));
 	if (peer->wants_session)
 		json_object_set_new(object, "wantsSession", json_true());
 	if (peer->last_send_error)
 		set_text(object, "sendError", strerror(-peer->last_send_error));
+	if (extensions(peer))
+		set_text(object, "extensions", extensions(peer));
 	set_number(object, "queuedPackets", peer->staged_pkts);
 	set_number(object, "transferRx", peer->rx_bytes);
 	set_number(object, "transferTx", peer->tx_bytes);

@@ -23,6 +23,7 @@ struct running {
 	struct cv_key public_key;
 	struct cv_key psk;
 	uint16_t keepalive_s;
+	bool extension_off;
 	bool stays;
 };
 
@@ -40,6 +41,7 @@ struct prefixes {
 struct work {
 	struct cv_device *device;
 	struct cv_key self;      /* our public key; a peer that has it is nobody */
+	bool no_extensions;      /* with any peer */
 	struct running *running; /* running[n_running], sorted */
 	size_t n_running;
 	struct former *former; /* former[n_former], sorted */
@@ -73,6 +75,7 @@ static int list_running(struct work *work)
 			.public_key = peer.public_key,
 			.psk = peer.psk,
 			.keepalive_s = peer.keepalive_s,
+			.extension_off = peer.extension_off,
 		};
 	cv_wipe(&peer, sizeof(peer));
 	qsort(work->running, work->n_running, sizeof(*work->running), compare_keys);
@@ -203,6 +206,7 @@ static int change_peer(struct work *work, const struct cv_config_peer *to, cv_ti
 {
 	struct running *running = bsearch(&to->public_key, work->running, work->n_running,
 					  sizeof(*running), compare_keys);
+	bool extension_off = work->no_extensions || to->no_extensions;
 	const struct former *former = bsearch(&to->public_key, work->former, work->n_former,
 					      sizeof(*former), compare_keys);
 	struct cv_peer_change change = {
@@ -212,6 +216,8 @@ static int change_peer(struct work *work, const struct cv_config_peer *to, cv_ti
 				(!running || has_other_endpoint(former, to)),
 		.set_keepalive = !running || running->keepalive_s != to->persistent_keepalive_s,
 		.keepalive_s = to->persistent_keepalive_s,
+		.set_extension = (running && running->extension_off) != extension_off,
+		.extension_off = extension_off,
 	};
 	bool equal;
 	int r;
@@ -225,7 +231,8 @@ static int change_peer(struct work *work, const struct cv_config_peer *to, cv_ti
 		return r;
 	if (running)
 		running->stays = true;
-	if (running && equal && !change.set_psk && !change.set_endpoint && !change.set_keepalive)
+	if (running && equal && !change.set_psk && !change.set_endpoint && !change.set_keepalive &&
+	    !change.set_extension)
 		return 0;
 	change.endpoint = to->endpoint;
 	change.psk = to->psk;
@@ -253,7 +260,7 @@ static void remove_others(struct work *work, cv_time now, struct cv_peers_change
 int cv_control_change_peers(struct cv_control *control, const struct cv_config *to, cv_time now,
 			    struct cv_peers_changed *ret_changed)
 {
-	struct work work = { .device = control->device };
+	struct work work = { .device = control->device, .no_extensions = to->no_extensions };
 	struct cv_peers_changed changed = { 0 };
 	int r = list_running(&work);
 

@@ -157,6 +157,7 @@ static void put_session(const struct page *page, const json_t *peer)
 		put(page, "session", "none: %s%s",
 		    error ? "handshakes cannot be sent: " : "handshakes go unanswered",
 		    error ? error : "");
+	put_text(page, "cipher", cv_look_text(peer, "cipher"));
 	if (queued > 0)
 		put(page, "waiting", "%.0f packet%s, for a session", queued,
 		    queued == 1 ? "" : "s");

@@ -36,6 +36,7 @@ static void begin_anew(struct cv_device *device, struct cv_peer *peer, cv_time n
 {
 	cv_session_clear(device, peer);
 	cv_handshake_rekey_identity(peer->handshake, device->self);
+	cv_extension_forget(&peer->extension);
 	__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 	if (!device->up)
 		return;
@@ -169,6 +170,8 @@ static int change_peer(struct cv_device *device, struct cv_peer *peer,
 
 	if (change->set_psk)
 		cv_handshake_set_psk(peer->handshake, change->psk.b);
+	if (change->set_extension)
+		peer->extension.off = change->extension_off;
 	if (change->set_endpoint && set_endpoint(peer, &change->endpoint))
 		send = true;
 	if (change->set_keepalive && set_keepalive(peer, change->keepalive_s, now))

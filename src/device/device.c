@@ -43,6 +43,7 @@ static int make_secrets(struct cv_device *device, const struct cv_config *config
 
 	cv_vault_init(&device->secrets, larger);
 	cv_vault_init(&device->keypairs, sizeof(struct cv_keypair));
+	cv_vault_init(&device->suites, sizeof(struct cv_suite_keys));
 	device->self = cv_vault_take(&device->secrets);
 	device->cookies = cv_vault_take(&device->secrets);
 	if (!device->self || !device->cookies)
@@ -55,6 +56,14 @@ static int make_secrets(struct cv_device *device, const struct cv_config *config
 	return device->peers ? 0 : -ENOMEM;
 }
 
+/* What we hold, of that what the config allows. */
+static void make_offer(struct cv_device *device, const struct cv_config *config)
+{
+	for (unsigned suite = 0; suite < CV_SUITES; suite++)
+		if (!config->ciphers || config->ciphers & 1u << suite)
+			device->offer.cost_ns[suite] = device->aead.cost_ns[suite];
+}
+
 static int choose_aead(struct cv_device *device, const struct cv_config *config)
 {
 	const char *name = config->aead[0] ? config->aead : NULL;
@@ -63,6 +72,7 @@ static int choose_aead(struct cv_device *device, const struct cv_config *config)
 	if (r < 0)
 		cv_log_err("%s: the AEAD provider %s does not work here: %s", config->name,
 			   name ? name : "libsodium", strerror(-r));
+	make_offer(device, config);
 	return r;
 }
 
@@ -83,7 +93,8 @@ static int make_plane(struct cv_device *device, const struct cv_config *config)
 	return cv_path_init(&device->path, plane, &device->aead);
 }
 
-static int add_peer(struct cv_device *device, const struct cv_config_peer *from)
+static int add_peer(struct cv_device *device, const struct cv_config *config,
+		    const struct cv_config_peer *from)
 {
 	struct cv_peer *peer;
 	int r;
@@ -98,6 +109,7 @@ static int add_peer(struct cv_device *device, const struct cv_config_peer *from)
 		cv_handshake_set_psk(peer->handshake, from->psk.b);
 	if (from->has_endpoint && !from->endpoint_is_name)
 		cv_peer_set_endpoint(peer, &from->endpoint);
+	peer->extension.off = config->no_extensions || from->no_extensions;
 	cv_timers_set_persistent(&peer->timers, from->persistent_keepalive_s, cv_clock_now());
 	for (size_t i = 0; i < from->n_allowed_ips && r == 0; i++)
 		r = cv_routes_insert(device->plane.routes, &from->allowed_ips[i], peer);
@@ -109,7 +121,7 @@ static int add_peers(struct cv_device *device, const struct cv_config *config)
 	int r = 0;
 
 	for (size_t i = 0; i < config->n_peers && r == 0; i++)
-		r = add_peer(device, &config->peers[i]);
+		r = add_peer(device, config, &config->peers[i]);
 	if (r < 0)
 		cv_log_err("%s: cannot add peers: %s", config->name, strerror(-r));
 	return r;
@@ -350,6 +362,8 @@ void cv_device_free(struct cv_device *device)
 {
 	if (!device)
 		return;
+	if (device->up)
+		cv_device_say_goodbye(device, cv_clock_now());
 	cv_iface_undo(&device->iface);
 	for (size_t i = 0; i < device->n_workers; i++)
 		cv_worker_stop(&device->workers[i]);
@@ -367,6 +381,7 @@ void cv_device_free(struct cv_device *device)
 	cv_vault_return(device->cookies);
 	cv_vault_done(&device->secrets);
 	cv_vault_done(&device->keypairs);
+	cv_vault_done(&device->suites);
 	free(device->workers);
 	free(device);
 }

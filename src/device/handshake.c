@@ -210,6 +210,7 @@ static void receive_response(struct cv_device *device, const struct cv_ring_mess
 		cv_device_handshake_complete(device, peer);
 		/* The responder cannot talk before it has heard us under the new keys. */
 		cv_device_send_keepalive(device, peer, now);
+		cv_device_say_hello(device, peer, now);
 		log_session(peer, "initiator");
 	}
 	cv_device_plan(device, peer);
@@ -281,8 +282,13 @@ static bool admit(struct cv_device *device, const struct cv_ring_message *messag
 static void receive(struct cv_device *device, const struct cv_ring_message *message, bool loaded,
 		    cv_time now)
 {
-	int type = cv_message_type(message->data, message->len);
+	int type;
 
+	if (message->is_frame) {
+		cv_device_receive_frame(device, message, now);
+		return;
+	}
+	type = cv_message_type(message->data, message->len);
 	if (type == CV_MESSAGE_COOKIE)
 		receive_cookie(device, message, now);
 	else if (!admit(device, message, loaded, now))

@@ -39,10 +39,12 @@ struct cv_device {
 	bool up; /* the link is up and the sockets are open */
 
 	struct cv_aead_choice aead;
+	struct cv_suite_offer offer; /* of these, what the config allows */
 	struct cv_plane plane;
 	struct cv_graveyard graveyard;
 	struct cv_vault secrets; /* identity and cookie checker */
 	struct cv_vault keypairs;
+	struct cv_vault suites; /* keys of other suites than WireGuard's */
 	struct cv_identity *self;
 	struct cv_cookie_checker *cookies;
 	struct cv_ratelimit limit;
@@ -77,6 +79,8 @@ void cv_device_plan(struct cv_device *device, struct cv_peer *peer);
 /* Send what is staged, or a keepalive when nothing is; start a handshake when there is no session.
  * Kernel: wg_packet_send_keepalive(). */
 void cv_device_send_keepalive(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* Send the trains of control's own path. */
+void cv_device_flush(struct cv_device *device, cv_time now);
 /* The wishes that workers queued. */
 void cv_device_grant_wishes(struct cv_device *device, cv_time now);
 /* Our port changed: whoever has a session with us hears from the new one, and roams after us. */
@@ -111,6 +115,16 @@ int cv_sockets_open(struct cv_device *device);
 void cv_sockets_close(struct cv_device *device);
 /* Of all that are open; on failure all keep that of device->udp_options. Return: 0 or -errno. */
 int cv_sockets_set_mark(struct cv_device *device, uint32_t fwmark);
+
+/* frames.c: what two Convoys say to each other. */
+
+/* A session that we began is there: ask whether the peer is a Convoy, unless we know better. */
+void cv_device_say_hello(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* We stop: tell every Convoy that has a session with us. */
+void cv_device_say_goodbye(struct cv_device *device, cv_time now);
+/* A frame out of a ring. */
+void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_message *message,
+			     cv_time now);
 
 /* session.c: indices and keypairs. */
 

@@ -12,9 +12,9 @@
 
 #include "internal.h"
 
-/* Send the trains of control's own path. It has no readiness to wait for: what the socket does not
- * take at once is counted, as a full queue on the way would lose it. */
-static void flush(struct cv_device *device, cv_time now)
+/* Control's path has no readiness to wait for: what the socket does not take at once is counted, as
+ * a full queue on the way would lose it. */
+void cv_device_flush(struct cv_device *device, cv_time now)
 {
 	struct cv_train *trains;
 	size_t n = cv_path_trains(&device->path, &trains), sent = 0;
@@ -34,8 +34,8 @@ static bool send_staged(struct cv_device *device, struct cv_peer *peer, cv_time 
 	uint64_t before = device->path.counts.out_pkts;
 
 	while (!cv_path_unstage(&device->path, peer, now))
-		flush(device, now);
-	flush(device, now);
+		cv_device_flush(device, now);
+	cv_device_flush(device, now);
 	return device->path.counts.out_pkts != before;
 }
 
@@ -44,7 +44,7 @@ void cv_device_send_keepalive(struct cv_device *device, struct cv_peer *peer, cv
 	if (!device->up || send_staged(device, peer, now))
 		return;
 	if (cv_path_keepalive(&device->path, peer, now))
-		flush(device, now);
+		cv_device_flush(device, now);
 	else
 		cv_device_initiate(device, peer, false, now);
 }
@@ -146,7 +146,7 @@ void cv_device_announce(struct cv_device *device, cv_time now)
 
 	while ((peer = cv_peers_next(device->peers, peer)))
 		if (cv_path_keepalive(&device->path, peer, now)) {
-			flush(device, now);
+			cv_device_flush(device, now);
 			cv_device_plan(device, peer);
 		}
 }

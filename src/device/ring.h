@@ -1,4 +1,4 @@
-/* A bounded queue of handshake messages from one worker to the control thread. */
+/* A bounded queue of handshake messages and frames from one worker to the control thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,8 @@ enum {
 };
 
 struct cv_ring_message {
+	bool is_frame;    /* plaintext of an authentic message, or else a handshake message */
+	uint32_t session; /* of a frame: local index of its keypair */
 	struct cv_endpoint remote;
 	struct cv_source local;
 	uint16_t len;

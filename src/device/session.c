@@ -19,6 +19,7 @@ static void release_keypair(void *what)
 	struct cv_keypair *keypair = what;
 
 	pthread_spin_destroy(&keypair->replay_lock);
+	cv_vault_return(keypair->suite);
 	cv_vault_return(keypair);
 }
 

@@ -34,6 +34,7 @@ void cv_device_show(const struct cv_device *device, bool secrets, struct cv_devi
 static void show_peer(struct cv_peer *peer, bool secrets, struct cv_peer_show *ret_show)
 {
 	const struct cv_keypair *session = cv_rcu_read(&peer->current);
+	const struct cv_suite_keys *sealing = session ? cv_rcu_read(&session->sealing) : NULL;
 	struct cv_peer_show show = {
 		.has_psk = !cv_secret_is_zero(peer->handshake->preshared, CV_KEY_SIZE),
 		.last_handshake_wall =
@@ -45,6 +46,9 @@ static void show_peer(struct cv_peer *peer, bool secrets, struct cv_peer_show *r
 		.tx_bytes = __atomic_load_n(&peer->tx_bytes, __ATOMIC_RELAXED),
 		.rx_bytes = __atomic_load_n(&peer->rx_bytes, __ATOMIC_RELAXED),
 		.keepalive_s = (uint16_t)peer->timers.persistent_s,
+		.extension = peer->extension.state,
+		.extension_off = peer->extension.off,
+		.suite = sealing ? sealing->send.key.suite : CV_SUITE_CHACHA20_POLY1305,
 		.staged_pkts = __atomic_load_n(&peer->stage.pkts, __ATOMIC_RELAXED),
 	};
 	bool plain;

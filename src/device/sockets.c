@@ -124,6 +124,7 @@ int cv_device_go_up(struct cv_device *device)
 
 void cv_device_go_down(struct cv_device *device)
 {
+	cv_device_say_goodbye(device, cv_clock_now());
 	device->up = false;
 	cv_sockets_close(device);
 	cv_device_peers_down(device);

@@ -213,22 +213,53 @@ static void write_step(struct cv_worker *worker, const struct cv_inbound_step *s
 	}
 }
 
+/* A slot for control; the caller fills it and pushes. NULL, counted: the ring is full. */
+static struct cv_ring_message *take_slot(struct cv_worker *worker)
+{
+	struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
+
+	if (!slot)
+		cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_QUEUE, 1);
+	return slot;
+}
+
+static void push(struct cv_worker *worker)
+{
+	cv_ring_push(&worker->ring);
+	worker->messages = true;
+}
+
 static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_step *step)
 {
 	for (size_t i = 0; i < step->handshakes_n; i++) {
 		const struct cv_arrived_handshake *handshake = &step->handshakes[i];
-		struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
+		struct cv_ring_message *slot = take_slot(worker);
 
-		if (!slot) {
-			cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_QUEUE, 1);
+		if (!slot)
 			continue;
-		}
+		slot->is_frame = false;
 		slot->remote = handshake->train->remote;
 		slot->local = handshake->train->local;
 		slot->len = (uint16_t)handshake->len;
 		memcpy(slot->data, handshake->data, handshake->len);
-		cv_ring_push(&worker->ring);
-		worker->handshakes = true;
+		push(worker);
+	}
+}
+
+static void pass_frames(struct cv_worker *worker, const struct cv_inbound_step *step)
+{
+	for (size_t i = 0; i < step->frames_n; i++) {
+		const struct cv_arrived_frame *frame = &step->frames[i];
+		struct cv_ring_message *slot = take_slot(worker);
+
+		if (!slot)
+			continue;
+		/* What is longer than any frame of ours is padding. */
+		slot->is_frame = true;
+		slot->session = frame->session;
+		slot->len = frame->len < CV_FRAME_MAX ? (uint16_t)frame->len : CV_FRAME_MAX;
+		memcpy(slot->data, frame->text, slot->len);
+		push(worker);
 	}
 }
 
@@ -249,6 +280,7 @@ static bool receive(struct cv_worker *worker, int fd, cv_time now)
 	while (cv_path_inbound(&worker->path, offloads, now, &step)) {
 		write_step(worker, &step, now);
 		pass_handshakes(worker, &step);
+		pass_frames(worker, &step);
 	}
 	return !empty;
 }
@@ -340,8 +372,8 @@ static void turn_end(struct cv_worker *worker)
 		call->fn(worker);
 		sem_post(&call->done);
 	}
-	if (worker->path.wake_control || worker->handshakes) {
-		worker->path.wake_control = worker->handshakes = false;
+	if (worker->path.wake_control || worker->messages) {
+		worker->path.wake_control = worker->messages = false;
 		cv_loop_wake(worker->control);
 	}
 	cv_rcu_quiescent();

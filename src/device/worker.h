@@ -65,7 +65,7 @@ struct cv_worker {
 
 	struct cv_watch tun_watch, udp4_watch, udp6_watch;
 	bool blocked;      /* trains wait for room in a socket, the TUN is not read */
-	bool handshakes;   /* some were pushed since control was woken */
+	bool messages;     /* some were pushed since control was woken */
 	cv_time gso_probe; /* when to try UDP_SEGMENT again after it was switched off */
 	cv_time tso_off_until, uso_off_until; /* the TUN refused such a super */
 

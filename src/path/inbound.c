@@ -29,6 +29,8 @@ bool cv_path_inbound(struct cv_path *path, struct cv_merge_offloads offloads, cv
 	ret_step->gathers_n = cv_merge_finish(in->merge, &ret_step->gathers);
 	ret_step->handshakes = in->handshakes;
 	ret_step->handshakes_n = in->handshakes_n;
+	ret_step->frames = in->frames;
+	ret_step->frames_n = in->frames_n;
 	path->counts.in_supers += ret_step->gathers_n;
 	return true;
 }

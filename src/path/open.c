@@ -3,7 +3,8 @@
  *
  * The order is the protocol's, and each step works on what the one before left over:
  * tag -> replay, in order of arrival -> only now the peer is believed: it has moved (roaming), its
- * session lives (timers, confirmation, rekey) -> keepalives end here -> the inner packet is whole
+ * session lives (timers, confirmation, rekey) -> keepalives and frames end here -> the inner packet
+ * is whole
  * -> its ECN mark -> its source belongs to this peer by the longest match over all peers -> merge.
  *
  * The middle part is done once per run of datagrams of one keypair, not per packet.
@@ -19,7 +20,8 @@ enum { LASTMINUTE_S = CV_REJECT_AFTER_TIME_S - CV_KEEPALIVE_TIMEOUT_S - CV_REKEY
 struct run {
 	const struct cv_train *newest; /* train of the last accepted datagram */
 	uint64_t bytes;                /* UDP payload of accepted datagrams */
-	bool data;                     /* not only keepalives */
+	bool suite;                    /* some under keys of another suite */
+	bool data;                     /* not only keepalives and frames */
 };
 
 /* Replay check for arrivals [first, end) of one keypair. Clears job->ok of what was refused, so
@@ -46,7 +48,8 @@ static void accept_run(struct cv_path *path, size_t first, size_t end, struct ru
 		}
 		ret_run->newest = in->arrivals[i].train;
 		ret_run->bytes += CV_DATA_HEADER_SIZE + job->len + CV_TAG_SIZE;
-		ret_run->data |= job->len > 0;
+		ret_run->suite |= job->key != &keypair->receive;
+		ret_run->data |= job->len > 0 && !cv_frame_is(job->text, job->len);
 	}
 	pthread_spin_unlock(&keypair->replay_lock);
 	if (failed)
@@ -70,6 +73,10 @@ static void believe(struct cv_path *path, const struct cv_arrival *arrival, cons
 	    cv_peer_confirm_keypair(peer, keypair))
 		cv_path_wish(path, peer, CV_WISH_CONFIRM);
 
+	/* The peer has the keys of the suite: from now on we seal under them as well. */
+	if (run->suite && !cv_rcu_read(&keypair->sealing))
+		cv_rcu_publish(&keypair->sealing, cv_rcu_read(&keypair->suite));
+
 	if (keypair->initiator && now - keypair->birth >= LASTMINUTE_S * CV_NS_PER_S &&
 	    cv_rcu_read(&peer->current) == keypair &&
 	    !__atomic_exchange_n(&keypair->asked_lastminute, true, __ATOMIC_RELAXED))
@@ -89,6 +96,18 @@ struct owner {
 	struct cv_peer *peer;
 };
 
+static void set_frame_aside(struct cv_path *path, size_t i)
+{
+	struct cv_inbound *in = path->in;
+
+	path->counts.in_frames++;
+	in->frames[in->frames_n++] = (struct cv_arrived_frame){
+		.text = in->batch.pkt[i].data,
+		.len = in->batch.pkt[i].len,
+		.session = in->arrivals[i].keypair->local_index,
+	};
+}
+
 static void deliver(struct cv_path *path, size_t i, struct owner *owner)
 {
 	struct cv_inbound *in = path->in;
@@ -97,6 +116,10 @@ static void deliver(struct cv_path *path, size_t i, struct owner *owner)
 
 	if (!pkt->len) {
 		path->counts.in_keepalives++;
+		return;
+	}
+	if (cv_frame_is(pkt->data, pkt->len)) {
+		set_frame_aside(path, i);
 		return;
 	}
 	if (cv_ip_parse(pkt->data, pkt->len, &ip) < 0) {
@@ -130,6 +153,7 @@ void cv_open(struct cv_path *path, cv_time now)
 	struct owner owner = { 0 };
 	size_t n = in->batch.n;
 
+	in->frames_n = 0;
 	path->open_burst(path, in->jobs, n);
 	for (size_t first = 0, end; first < n; first = end) {
 		struct run run;

@@ -147,13 +147,11 @@ static void cut(struct cv_path *path, const struct cv_destination *to,
 	__atomic_fetch_add(&to->peer->tx_bytes, tx_bytes, __ATOMIC_RELAXED);
 }
 
-/* The session grew old, or will run out of numbers: ask for the next one, keep using this one.
- * Source: white paper, section 6.2. */
+/* The session grew old, or will run out of numbers: ask for the next one, keep using this one. */
 static void keep_fresh(struct cv_path *path, struct cv_peer *peer, const struct cv_keypair *keypair,
 		       uint64_t counter, cv_time now)
 {
-	if ((keypair->initiator && now - keypair->birth >= CV_REKEY_AFTER_TIME_S * CV_NS_PER_S) ||
-	    counter > CV_REKEY_AFTER_MESSAGES)
+	if (cv_keypair_is_old(keypair, counter, now))
 		cv_path_wish_handshake(path, peer, now);
 }
 
@@ -279,14 +277,13 @@ static bool has_room(const struct cv_outbound *out)
 	       out->jobs_n < CV_BATCH_MAX && out->trains_n < CV_PATH_TRAINS_MAX;
 }
 
-/* Seal a packet that lies at the end of the arena, its len bytes behind the headroom. */
+/* Seal what lies at the end of the arena, its len bytes behind the headroom. */
 static void seal_one(struct cv_path *path, const struct cv_destination *to,
-		     const struct cv_keypair *keypair, uint64_t counter, uint32_t len)
+		     const struct cv_keypair *keypair, uint64_t counter, uint32_t len, uint8_t tos)
 {
 	struct cv_outbound *out = path->out;
 	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
 	uint8_t *datagram = out->arena + out->used;
-	uint8_t tos = len ? cv_ecn_encapsulate(cv_ip_tos(datagram + CV_HEADROOM)) : 0;
 	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu);
 
 	cv_train_add(out, to, datagram, size, tos);
@@ -311,7 +308,8 @@ static bool unstage_all(struct cv_path *path, const struct cv_destination *to,
 			return true;
 		len = cv_stage_pop(&to->peer->stage, path->plane->pool,
 				   out->arena + out->used + CV_HEADROOM, CV_IP_MAX);
-		seal_one(path, to, keypair, counter, (uint32_t)len);
+		seal_one(path, to, keypair, counter, (uint32_t)len,
+			 cv_ecn_encapsulate(cv_ip_tos(out->arena + out->used + CV_HEADROOM)));
 		path->counts.unstaged_pkts++;
 		path->counts.out_pkts++;
 		path->counts.out_bytes += (uint32_t)len;
@@ -337,21 +335,42 @@ bool cv_path_unstage(struct cv_path *path, struct cv_peer *peer, cv_time now)
 	return all;
 }
 
-bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now)
+/* Seal one message that is no data of users: the timers expect no answer to it. */
+static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
+		     const struct cv_frame *frame, cv_time now)
 {
-	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_outbound *out = path->out;
 	struct cv_destination to;
 	uint64_t counter;
+	size_t len = 0;
 
-	if (!keypair || !find_destination(peer, now, &to) || !has_room(path->out) ||
+	if (!keypair || !find_destination(peer, now, &to) || !has_room(out) ||
 	    cv_keypair_take(keypair, 1, now, &counter) < 0)
 		return false;
-	seal_one(path, &to, keypair, counter, 0);
+	if (frame)
+		len = cv_frame_write(frame, out->arena + out->used + CV_HEADROOM);
+	seal_one(path, &to, keypair, counter, (uint32_t)len, 0);
 	cv_seal_burst(path);
-	path->counts.out_keepalives++;
 	cv_timers_any_sent(&peer->timers, now);
 	keep_fresh(path, peer, keypair, counter, now);
 	return true;
+}
+
+bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now)
+{
+	bool sealed = seal_own(path, peer, cv_rcu_read(&peer->current), NULL, now);
+
+	path->counts.out_keepalives += sealed;
+	return sealed;
+}
+
+bool cv_path_frame(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
+		   const struct cv_frame *frame, cv_time now)
+{
+	bool sealed = seal_own(path, peer, keypair, frame, now);
+
+	path->counts.out_frames += sealed;
+	return sealed;
 }
 
 size_t cv_path_trains(struct cv_path *path, struct cv_train **ret_trains)

@@ -45,6 +45,8 @@ struct cv_inbound {
 	struct cv_arrival arrivals[CV_BATCH_MAX];
 	struct cv_arrived_handshake handshakes[CV_BATCH_MAX];
 	size_t handshakes_n;
+	struct cv_arrived_frame frames[CV_BATCH_MAX];
+	size_t frames_n;
 	struct cv_merge *merge;
 };
 

@@ -268,7 +268,7 @@ static void assert_all_accounted_for(const struct end *end)
 	const struct cv_path_counts *counts = &end->path.counts;
 
 	assert_int_equal(counts->in_datagrams, counts->in_pkts + counts->in_keepalives +
-						       counts->in_handshakes +
+						       counts->in_handshakes + counts->in_frames +
 						       drops_sum(&end->path.drops));
 }
 

@@ -10,7 +10,7 @@ import tempfile
 
 PRIVATE = "PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "PublicKey = TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
-SECTION = re.compile(r'\[CV_KEY_\w+\] = \{\s*"(\w+)",\s*(INTERFACE|PEER)')
+SECTION = re.compile(r'\[CV_KEY_\w+\] = \{\s*"(\w+)",\s*(INTERFACE|PEER|EITHER)')
 KEY_FILE = re.compile(r"(\w+KeyFile) = (\S+)")
 
 

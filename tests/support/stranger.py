@@ -62,11 +62,18 @@ class Stranger:
         return handshake.session
 
     def receive_packet(self, session):
-        """The next inner packet, keepalives left out."""
+        """The next inner packet; keepalives and frames are left out."""
+        while True:
+            _, plain = session.open(self.receive(wgmodel.DATA))
+            if plain and not wgmodel.frame_of(plain):
+                return plain
+
+    def receive_frame(self, session):
+        """The next frame: (kind, options); keepalives are left out."""
         while True:
             _, plain = session.open(self.receive(wgmodel.DATA))
             if plain:
-                return plain
+                return wgmodel.frame_of(plain)
 
 
 def raw(key):

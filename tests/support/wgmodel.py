@@ -10,7 +10,7 @@ import struct
 import time
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import (Encoding, NoEncryption, PrivateFormat,
                                                           PublicFormat)
 
@@ -100,8 +100,11 @@ def _xaead(key, nonce):
 
 
 def message_type(datagram):
-    """The type word of a datagram, or None when there is none."""
-    return struct.unpack_from("<I", datagram)[0] if len(datagram) >= 4 else None
+    """The type word of a datagram, of data without its suite; None when there is none."""
+    if len(datagram) < 4:
+        return None
+    kind, = struct.unpack_from("<I", datagram)
+    return DATA if kind & 0xFFFF00FF == DATA else kind
 
 
 def sender_index(message):
@@ -132,28 +135,86 @@ def cookie_from(public, message, reply):
     return aead.decrypt(short, reply[32:], mac1_of(message))
 
 
+HELLO, ANSWER, GOODBYE = 1, 2, 3
+CHACHA20_POLY1305, AES256_GCM = 0, 1  # suites
+
+
+def offer(costs):
+    """The option of a hello that says {suite: nanoseconds a message}."""
+    return _option(1, b"".join(struct.pack("<BI", *each) for each in costs.items()))
+
+
+def choice(suite):
+    """The option of an answer."""
+    return _option(2, bytes([suite]))
+
+
+def _option(kind, value):
+    return bytes([kind, len(value)]) + value
+
+
+def options_of(frame_of_kind):
+    """{type: value} of what frame_of() returned."""
+    rest, found = frame_of_kind[1], {}
+    while rest:
+        found[rest[0]], rest = rest[2:2 + rest[1]], rest[2 + rest[1]:]
+    return found
+
+
+def frame(kind, options=b""):
+    """What two Convoys say to each other (conf/convoy-wire.md)."""
+    return bytes([0xC1, kind, len(options), 0]) + options
+
+
+def frame_of(plaintext):
+    """(kind, options), or None when it is no frame."""
+    if not plaintext or plaintext[0] >> 4 != 12:
+        return None
+    assert plaintext[0] == 0xC1 and plaintext[3] == 0
+    assert not any(plaintext[4 + plaintext[2]:]), "padding is zeros"
+    return plaintext[1], plaintext[4:4 + plaintext[2]]
+
+
 class Session:
     """Transport keys after a handshake (section 5.4.5): seal() to the peer, open() from it."""
 
-    def __init__(self, send_key, receive_key, local_index, remote_index):
-        self.send_key, self.receive_key = send_key, receive_key
+    def __init__(self, chain, initiates, local_index, remote_index):
+        self._exporter, = kdf(1, chain, b"Convoy v1 exporter")
+        self._initiates = initiates
+        self.send_key, self.receive_key = self._mine_and_theirs(kdf(2, chain, b""))
         self.local_index, self.remote_index = local_index, remote_index
         self.counter = 0
+        self.suite = CHACHA20_POLY1305  # of the message opened last
 
-    def seal(self, plaintext=b"", counter=None, pad=True):
+    def _mine_and_theirs(self, keys):
+        """The initiator's key comes first."""
+        return keys if self._initiates else keys[::-1]
+
+    def suite_keys(self, suite):
+        """Both ways, of a suite beside WireGuard's (conf/convoy-wire.md, "Keys")."""
+        return self._mine_and_theirs(kdf(2, self._exporter, b"Convoy v1 suite" + bytes([suite])))
+
+    def seal(self, plaintext=b"", counter=None, pad=True, suite=CHACHA20_POLY1305):
         """A data message; without a counter, the next one."""
         if counter is None:
             counter = self.counter
         self.counter = max(self.counter, counter + 1)
         if pad:
             plaintext += bytes(-len(plaintext) % 16)
-        return (struct.pack("<IIQ", DATA, self.remote_index, counter) +
-                seal(self.send_key, counter, plaintext))
+        header = struct.pack("<BBHIQ", DATA, suite, 0, self.remote_index, counter)
+        if suite:
+            key, _ = self.suite_keys(suite)
+            return header + AESGCM(key).encrypt(_nonce(counter), plaintext, header)
+        return header + seal(self.send_key, counter, plaintext)
 
     def open(self, message):
         """(counter, plaintext) of a data message to us; raises when it is not authentic."""
-        kind, index, counter = struct.unpack_from("<IIQ", message)
-        assert (kind, index) == (DATA, self.local_index)
+        header = message[:16]
+        kind, self.suite, zero, index, counter = struct.unpack("<BBHIQ", header)
+        assert (kind, zero, index) == (DATA, 0, self.local_index)
+        if self.suite:
+            _, key = self.suite_keys(self.suite)
+            return counter, AESGCM(key).decrypt(_nonce(counter), message[16:], header)
         return counter, unseal(self.receive_key, counter, message[16:])
 
 
@@ -216,8 +277,7 @@ class Handshake:
         self._mix_key(dh(self.ephemeral, self.remote_public))
         empty = seal(self._psk_key(), 0, b"", self.hash)
         self._mix_hash(empty)
-        receive, send = kdf(2, self.chain, b"")
-        self.session = Session(send, receive, self.index, self.remote_index)
+        self.session = Session(self.chain, False, self.index, self.remote_index)
         return with_macs(struct.pack("<III", RESPONSE, self.index, self.remote_index) +
                          ephemeral_public + empty, self.remote_public, cookie)
 
@@ -234,8 +294,7 @@ class Handshake:
         self._mix_key(dh(self.private, ephemeral))
         unseal(self._psk_key(), 0, message[44:60], self.hash)
         self._mix_hash(message[44:60])
-        send, receive = kdf(2, self.chain, b"")
-        return Session(send, receive, local_index, remote_index)
+        return Session(self.chain, True, local_index, remote_index)
 
     def _psk_key(self):
         self.chain, tau, key = kdf(3, self.chain, self.psk)

@@ -34,7 +34,7 @@
 	X(ECN_INVALID, "ecn_invalid", "outer CE on a packet that does not speak ECN (RFC 6040)")  \
 	X(TUN_WRITE, "tun_write", "the kernel refused the packet at the TUN")                     \
 	/* handshakes */                                                                          \
-	X(HANDSHAKE_QUEUE, "handshake_queue", "handshake queue was full")                         \
+	X(HANDSHAKE_QUEUE, "handshake_queue", "queue of handshake messages and frames was full")  \
 	X(HANDSHAKE_MAC, "handshake_mac", "handshake message with a wrong mac1")                  \
 	X(HANDSHAKE_COOKIE, "handshake_cookie", "under load: mac2 missing or stale, cookie sent") \
 	X(HANDSHAKE_RATE, "handshake_rate", "under load: source above its handshake rate")        \
@@ -43,7 +43,10 @@
 	X(HANDSHAKE_REPLAY, "handshake_replay", "initiation with an old timestamp")               \
 	X(HANDSHAKE_FLOOD, "handshake_flood", "initiation too soon after the last of this peer")  \
 	X(HANDSHAKE_INDEX, "handshake_index", "response or cookie that answers nothing we sent")  \
-	X(HANDSHAKE_SEND, "handshake_send", "the kernel refused to send a handshake message")
+	X(HANDSHAKE_SEND, "handshake_send", "the kernel refused to send a handshake message")     \
+	/* frames of another Convoy */                                                            \
+	X(FRAME_INVALID, "frame_invalid", "frame that is cut short or says nothing sensible")     \
+	X(FRAME_UNWANTED, "frame_unwanted", "frame of a later version, or while extensions are off")
 
 enum cv_drop {
 #define X(name, text, sentence) CV_DROP_##name,

@@ -9,6 +9,7 @@
 
 #include <convoy/base/addr.h>
 #include <convoy/config/error.h>
+#include <convoy/crypto/aead.h>
 #include <convoy/crypto/key.h>
 
 enum {
@@ -94,6 +95,7 @@ struct cv_config_peer {
 	uint16_t persistent_keepalive_s; /* 0: off */
 	struct cv_prefix *allowed_ips;   /* prefix[n_allowed_ips], host bits zero */
 	size_t n_allowed_ips;
+	bool no_extensions;  /* nothing beyond WireGuard is said to it */
 	char *friendly_name; /* of "# friendly_name = X", or NULL */
 	uint32_t line;       /* of its [Peer] */
 };
@@ -128,6 +130,8 @@ struct cv_config {
 	enum cv_config_loop loop;
 	struct cv_config_offload offload;
 	char aead[CV_CONFIG_AEAD_NAME_MAX]; /* provider's name; "": the best one */
+	bool no_extensions;                 /* with no peer */
+	uint32_t ciphers;                   /* bits 1 << enum cv_suite that may be used; 0: all */
 	enum cv_config_log log_level;
 	struct cv_endpoint metrics_at; /* TCP address for GET /metrics; no family: none */
 	/* Nothing leaves the host but through the tunnel, and what carries our mark. */

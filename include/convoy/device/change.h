@@ -33,7 +33,9 @@ struct cv_peer_change {
 	bool set_endpoint;
 	struct cv_endpoint endpoint;
 	bool set_keepalive;
-	uint16_t keepalive_s;                           /* 0: off */
+	uint16_t keepalive_s; /* 0: off */
+	bool set_extension;
+	bool extension_off; /* nothing beyond WireGuard is said to the peer from now on */
 	const struct cv_allowed_ip_change *allowed_ips; /* change[n_allowed_ips] */
 	size_t n_allowed_ips;
 };

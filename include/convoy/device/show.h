@@ -8,8 +8,10 @@
 
 #include <convoy/base/addr.h>
 #include <convoy/base/time.h>
+#include <convoy/crypto/aead.h>
 #include <convoy/crypto/key.h>
 #include <convoy/device/device.h>
+#include <convoy/peer/extension.h>
 
 struct cv_device_show {
 	const char *name; /* lives as long as the device; follows a renamed interface */
@@ -39,6 +41,9 @@ struct cv_peer_show {
 	uint64_t tx_bytes, rx_bytes;
 	uint16_t keepalive_s;
 	uint32_t staged_pkts;
+	enum cv_extension_state extension;
+	bool extension_off;
+	enum cv_suite suite; /* of the session, what we seal under */
 };
 
 /* Keys are copied only when `secrets`; else private_key is zero. */

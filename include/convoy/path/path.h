@@ -9,6 +9,7 @@
 #include <convoy/base/drop.h>
 #include <convoy/base/time.h>
 #include <convoy/crypto/aead.h>
+#include <convoy/noise/frame.h>
 #include <convoy/packet/packet.h>
 #include <convoy/path/merge.h>
 #include <convoy/peer/index.h>
@@ -40,11 +41,13 @@ struct cv_plane {
 	X(out_pkts)   /* packets sealed, keepalives not counted */                            \
 	X(out_bytes)  /* their IP bytes */                                                    \
 	X(out_keepalives)                                                                     \
+	X(out_frames)                                                                         \
 	X(staged_pkts)   /* packets put on a stage; they are counted again when they leave */ \
 	X(unstaged_pkts) /* packets taken from a stage */                                     \
 	X(in_datagrams)  /* every datagram received */                                        \
 	X(in_handshakes) /* of these: handshake messages handed to control */                 \
 	X(in_keepalives) /* of these: empty data messages */                                  \
+	X(in_frames)     /* of these: frames of another Convoy, handed to control */          \
 	X(in_pkts)       /* of these: packets that reached merge */                           \
 	X(in_bytes)      /* their IP bytes */                                                 \
 	X(in_supers)     /* TUN writes that they became */                                    \
@@ -62,6 +65,13 @@ struct cv_arrived_handshake {
 	const uint8_t *data;
 	uint32_t len;
 	const struct cv_train *train;
+};
+
+/* A frame that inbound met: authentic, not yet read; the bytes lie in the receive slot. */
+struct cv_arrived_frame {
+	const uint8_t *text;
+	uint32_t len;
+	uint32_t session; /* local index of its keypair */
 };
 
 /* An ICMP answer for the TUN. */
@@ -119,6 +129,10 @@ bool cv_path_unstage(struct cv_path *path, struct cv_peer *peer, cv_time now);
 /* Seal a keepalive. Return: false when there is no session to send it under. */
 bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now);
 
+/* Seal a frame under this keypair of the peer. Return: false when it cannot send. */
+bool cv_path_frame(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
+		   const struct cv_frame *frame, cv_time now);
+
 /* The trains to send, in order; train->owner is the peer, good until the thread's next quiescent
  * state. Return: how many. */
 size_t cv_path_trains(struct cv_path *path, struct cv_train **ret_trains);
@@ -138,12 +152,14 @@ size_t cv_path_icmp(struct cv_path *path, const struct cv_icmp_answer **ret_answ
 /* Begin with received trains; borrowed until cv_path_inbound() has returned 0 more. */
 void cv_path_receive(struct cv_path *path, const struct cv_train *trains, size_t n);
 
-/* What one step of inbound gives: TUN writes in order, and handshake messages. */
+/* What one step of inbound gives: TUN writes in order, handshake messages, and frames. */
 struct cv_inbound_step {
 	const struct cv_gather *gathers;
 	size_t gathers_n;
 	const struct cv_arrived_handshake *handshakes;
 	size_t handshakes_n;
+	const struct cv_arrived_frame *frames;
+	size_t frames_n;
 };
 
 /**

@@ -317,6 +317,26 @@ static void offload_off_switches_all_off(void **state)
 	cv_config_free(&config);
 }
 
+static void extensions_are_switched_off_for_all_or_for_one(void **state)
+{
+	static const char text[] =
+		"[Interface]\nPrivateKey = " PRIVATE "\n# convoy: Extensions = %s\n"
+		"[Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n# convoy: Extensions = %s\n";
+
+	for (int i = 0; i < 4; i++) {
+		struct cv_config_errors errors;
+		struct cv_config config;
+		char filled[sizeof(text) + 8];
+
+		snprintf(filled, sizeof(filled), text, i & 1 ? "off" : "on", i & 2 ? "off" : "on");
+		assert_int_equal(cv_config_parse(filled, strlen(filled), &config, &errors), 0);
+		assert_int_equal(config.no_extensions, i & 1);
+		assert_int_equal(config.peers[0].no_extensions, (i & 2) != 0);
+		cv_config_errors_free(&errors);
+		cv_config_free(&config);
+	}
+}
+
 static void unknown_provider_is_refused(void **state)
 {
 	static const char text[] = "[Interface]\nPrivateKey = " PRIVATE "\nAeadProvider = rot13\n";
@@ -452,6 +472,7 @@ int main(void)
 		cmocka_unit_test(marks_and_tables_have_several_spellings),
 		cmocka_unit_test(own_keys_count_plain_and_as_comments),
 		cmocka_unit_test(offload_off_switches_all_off),
+		cmocka_unit_test(extensions_are_switched_off_for_all_or_for_one),
 		cmocka_unit_test(unknown_provider_is_refused),
 		cmocka_unit_test(metrics_listen_is_an_address_and_a_port),
 		cmocka_unit_test(endpoints_are_numeric_or_names_for_later),

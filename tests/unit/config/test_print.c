@@ -25,14 +25,14 @@ static const char most[] =
 	"SaveConfig = true\nWorkers = 3\nLoop = epoll\nOffload = -tun-uso, -udp-gro\n"
 	"KillSwitch = yes\nKillSwitchAllowLan = yes\n"
 	"ExcludeIPs = 192.168.0.0/16, 10.9.8.7/8, 2001:db8::/32, 192.168.3.0/24\n"
-	"AeadProvider = libsodium\nLogLevel = debug\nMetricsListen = [::1]:9586\n"
+	"AeadProvider = libsodium\nExtensions = off\nCiphers = AES-256-GCM\nLogLevel = debug\nMetricsListen = [::1]:9586\n"
 	"ClientDNS = 10.77.0.1, office.example\nClientEndpoint = vpn.example.com:443\n"
 	"[Peer]\n# friendly_name = Zo\xc3\xab & friends = many\nPublicKey = " KEY_B "\n"
 	"PresharedKey = " KEY_C "\nAllowedIPs = 10.192.124.1/24, ::/0\nAllowedIPs = 10.1.2.3\n"
 	"Endpoint = [2001:db8::1]:51820\nPersistentKeepalive = 25\n"
 	"[Peer]\nPublicKey = " KEY_C "\nEndpoint = [fe80::1%eth0]:1\n"
 	"[Peer]\nPublicKey = " KEY_A "\nEndpoint = vpn.example.com:65535\n"
-	"PresharedKeyFile = shared.key\n";
+	"PresharedKeyFile = shared.key\nExtensions = off\n";
 
 static void assert_text(const char *a, const char *b)
 {
@@ -52,6 +52,7 @@ static void assert_same_peer(const struct cv_config_peer *a, const struct cv_con
 	assert_memory_equal(&a->public_key, &b->public_key, sizeof(a->public_key));
 	assert_memory_equal(&a->psk, &b->psk, sizeof(a->psk));
 	assert_int_equal(a->has_psk, b->has_psk);
+	assert_int_equal(a->no_extensions, b->no_extensions);
 	assert_int_equal(a->has_endpoint, b->has_endpoint);
 	assert_int_equal(a->endpoint_is_name, b->endpoint_is_name);
 	assert_true(cv_endpoint_equal(&a->endpoint, &b->endpoint));
@@ -104,6 +105,8 @@ static void assert_same_own(const struct cv_config *a, const struct cv_config *b
 	assert_int_equal(a->loop, b->loop);
 	assert_memory_equal(&a->offload, &b->offload, sizeof(a->offload));
 	assert_string_equal(a->aead, b->aead);
+	assert_int_equal(a->ciphers, b->ciphers);
+	assert_int_equal(a->no_extensions, b->no_extensions);
 	assert_text(a->private_key_file.path, b->private_key_file.path);
 	assert_int_equal(a->log_level, b->log_level);
 	assert_int_equal(a->kill_switch, b->kill_switch);

@@ -28,7 +28,8 @@ struct cv_device {
 	struct peer peers[PEERS];
 	size_t n;
 	struct cv_key self;
-	char said[1024]; /* "a+" made, "a:psk,endpoint,keepalive,ips" changed, "a-" removed */
+	char said[1024]; /* "a+" made, "a:psk,endpoint,keepalive,extension,ips" changed, "a-"
+			    removed */
 };
 
 static struct cv_device device;
@@ -79,9 +80,10 @@ static void write_down(const struct cv_peer_change *change, bool made)
 	const char *sign = change->remove ? "-" : made ? "+" : ":";
 
 	assert_false(change->update_only);
-	snprintf(end, room, "%c%s%s%s%s%s ", change->public_key.b[0], sign,
+	snprintf(end, room, "%c%s%s%s%s%s%s ", change->public_key.b[0], sign,
 		 change->set_psk ? "psk," : "", change->set_endpoint ? "endpoint," : "",
 		 change->set_keepalive ? "keepalive," : "",
+		 change->set_extension ? "extension," : "",
 		 change->replace_allowed_ips ? "ips," : "");
 }
 
@@ -105,6 +107,8 @@ int cv_device_change_peer(struct cv_device *to, const struct cv_peer_change *cha
 		peer->show.endpoint = change->endpoint;
 	if (change->set_keepalive)
 		peer->show.keepalive_s = change->keepalive_s;
+	if (change->set_extension)
+		peer->show.extension_off = change->extension_off;
 	if (change->replace_allowed_ips)
 		peer->n_allowed = 0;
 	for (size_t i = 0; i < change->n_allowed_ips; i++) {
@@ -231,6 +235,9 @@ static const struct {
 	{ "a preshared key goes", "a PresharedKey=%P", "a", "a:psk," },
 	{ "a keepalive comes", "a", "a PersistentKeepalive=5", "a:keepalive," },
 	{ "a keepalive goes", "a PersistentKeepalive=5", "a", "a:keepalive," },
+	{ "extensions go", "a", "a Extensions=off", "a:extension," },
+	{ "extensions come", "a Extensions=off", "a", "a:extension," },
+	{ "a peer without extensions", "b", "b;a Extensions=off", "a+psk,keepalive,extension," },
 	{ "an endpoint comes", "a", "a Endpoint=192.0.2.1:1", "a:endpoint," },
 	{ "an endpoint's port changes", "a Endpoint=192.0.2.1:1", "a Endpoint=192.0.2.1:2",
 	  "a:endpoint," },

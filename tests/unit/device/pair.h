@@ -206,7 +206,9 @@ static inline void pair_connect(struct pair *pair)
 	assert_int_equal(
 		change(pair->near.device, (struct cv_peer_change){ .public_key = public_key(2),
 								   .set_keepalive = true,
-								   .keepalive_s = 25 }),
+								   .keepalive_s = 25,
+								   .set_extension = true,
+								   .extension_off = true }),
 		0);
 	UNTIL(pair, show_peer(pair->near.device, public_key(2)).has_session &&
 			    show_peer(pair->far.device, public_key(1)).has_session);
