@@ -7,8 +7,8 @@
  * broken, repeated or under another key, what looks like a handshake message.
  *
  * Oracle: a slow model says of each datagram what becomes of it, and all is as it says: packets
- * delivered (each once, whole, in its place), handshake messages, keepalives, each reason of a
- * drop, the bytes counted for the peer, and where it is believed to be.
+ * delivered (each once, whole, in its place), handshake messages, keepalives, frames, each reason
+ * of a drop, the bytes counted for the peer, and where it is believed to be.
  */
 #include <convoy/crypto/init.h>
 #include <convoy/noise/message.h>
@@ -189,7 +189,7 @@ static void read_train(struct input *input)
 /* The model ------------------------------------------------------------------------------- */
 
 struct outcome {
-	uint64_t datagrams, handshakes, keepalives, pkts, bytes, rx_bytes;
+	uint64_t datagrams, handshakes, keepalives, frames, pkts, bytes, rx_bytes;
 	struct cv_drops drops;
 	const struct cv_train *newest;
 	struct {
@@ -261,6 +261,10 @@ static void expect_packet(const struct sealed *from, const uint8_t *at,
 		expected.keepalives++;
 		return;
 	}
+	if (from->plain[0] >> 4 == 12) {
+		expected.frames++;
+		return;
+	}
 	memcpy(packet, from->plain, from->len - 32);
 	if (cv_ip_parse(packet, from->len - 32, &ip) < 0) {
 		drop(CV_DROP_INNER_NOT_IP);
@@ -292,6 +296,10 @@ static void expect_data(const uint8_t *at, uint32_t len, const struct cv_train *
 		drop(CV_DROP_KEY_EXPIRED);
 		return;
 	}
+	if (at[1]) { /* of a suite that nobody agreed on */
+		drop(CV_DROP_MALFORMED);
+		return;
+	}
 	while (i < sealed.n && (sealed.list[i].len != len || memcmp(sealed.list[i].bytes, at, len)))
 		i++;
 	if (i == sealed.n) {
@@ -312,9 +320,10 @@ static void expect_datagram(const uint8_t *at, uint32_t len, const struct cv_tra
 	uint32_t type = len >= 4 ? at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
 					   (uint32_t)at[3] << 24
 				 : 0;
+	bool data = (type & ~UINT32_C(0xff00)) == 4;
 
 	expected.datagrams++;
-	if (type == 4 && len >= 32) {
+	if (data && len >= 32) {
 		expect_data(at, len, train, now);
 	} else if (type >= 1 && type <= 3 && len == sizes[type]) {
 		expected.messages[expected.handshakes].at = at;
@@ -392,6 +401,7 @@ static void check_counts(void)
 	must(counts->in_datagrams == expected.datagrams);
 	must(counts->in_handshakes == expected.handshakes);
 	must(counts->in_keepalives == expected.keepalives);
+	must(counts->in_frames == expected.frames);
 	must(counts->in_pkts == expected.pkts && counts->in_bytes == expected.bytes);
 	for (int i = 0; i < CV_DROP_COUNT; i++)
 		must(end.path.drops.count[i] == expected.drops.count[i]);

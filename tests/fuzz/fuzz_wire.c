@@ -130,7 +130,7 @@ static void check_inbound(void)
 
 	must(in->in_pkts == said.packets);
 	must(in->in_datagrams == in->in_pkts + in->in_keepalives + in->in_handshakes +
-					 drops_sum(&world.worker.path.drops) -
+					 in->in_frames + drops_sum(&world.worker.path.drops) -
 					 world.worker.path.drops.count[CV_DROP_NO_PEER] -
 					 world.worker.path.drops.count[CV_DROP_NOT_IP] -
 					 world.worker.path.drops.count[CV_DROP_STAGE_FULL] -
