@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdalign.h>
 
 #include <convoy/io/tun.h>
 #include <convoy/io/udp.h>
@@ -73,7 +74,7 @@ struct cv_worker {
 	uint8_t *slots;
 	struct cv_train received[CV_UDP_RECEIVE_MAX];
 	struct cv_ring ring;
-	uint64_t turns;                     /* atomic: written by the thread, read by control */
+	alignas(8) uint64_t turns;          /* atomic: written by the thread, read by control */
 	struct cv_worker_snapshot snapshot; /* the last one that control asked for */
 };
 

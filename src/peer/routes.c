@@ -27,6 +27,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdlib.h>
 
 #include <convoy/base/wire.h>
@@ -40,7 +41,7 @@ struct key {
 };
 
 struct cv_route {
-	struct key key; /* bits behind `bits` are zero */
+	alignas(CACHE_LINE) struct key key; /* bits behind `bits` are zero */
 	struct cv_route *child[2];
 	struct cv_peer *peer; /* NULL: a fork */
 	uint8_t bits;

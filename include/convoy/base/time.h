@@ -3,7 +3,8 @@
 
 #include <stdint.h>
 
-typedef int64_t cv_time;
+/* Some are atomic, and 32-bit x86 would align them by 4, where a cache line may cut them. */
+typedef int64_t cv_time __attribute__((aligned(8)));
 
 #define CV_TIME_NEVER INT64_MAX
 #define CV_NS_PER_S   INT64_C(1000000000)

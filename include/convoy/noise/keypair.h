@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,8 +42,9 @@ struct cv_keypair {
 	 * the peer is known to have them. cv_rcu_publish / cv_rcu_read; they live as long as we. */
 	struct cv_suite_keys *suite, *sealing;
 
-	uint64_t send_counter; /* atomic: next unused nonce */
-	uint64_t messages_max; /* atomic: that may be sent; 0: as many as the protocol allows */
+	alignas(8) uint64_t send_counter; /* atomic: next unused nonce */
+	alignas(8) uint64_t
+		messages_max;  /* atomic: to be sent; 0: as many as the protocol allows */
 	bool sending_expired;  /* atomic: no more sending (private key replaced) */
 	bool confirmed;        /* atomic: something authentic was received under it */
 	bool asked_lastminute; /* atomic: receive side already asked for a rekey */
