@@ -165,6 +165,8 @@ int cv_seccomp_enter(void)
 
 	if (CV_SANITIZED) /* leaks are looked for by a process that traces us */
 		return -ECANCELED;
+	if (sizeof(void *) < 8) /* the lists lack what 32-bit libcs call: mmap2, socketcall, ... */
+		return -EOPNOTSUPP;
 	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	if (!filter)
 		return -ENOMEM;

@@ -306,9 +306,13 @@ static int without_ipv6(void)
 
 static void a_kernel_without_ipv6_does_with_ipv4(void **state)
 {
-	pid_t child = fork();
+	pid_t child;
 	int status;
 
+#ifdef __i386__ /* libc takes socketcall(2), whose arguments no filter sees */
+	skip();
+#endif
+	child = fork();
 	if (child == 0)
 		_exit(without_ipv6());
 	assert_int_equal(waitpid(child, &status, 0), child);
