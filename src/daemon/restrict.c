@@ -70,7 +70,7 @@ static void raise_memlock(void)
 static int keep_capabilities(uint64_t wanted, uint64_t *ret_kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = { 0 };
 	bool changed = false;
 
 	if (syscall(SYS_capget, &header, data) < 0)
