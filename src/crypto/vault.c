@@ -66,8 +66,7 @@ static bool grow(struct cv_vault *vault)
 	/* The chunk ends on a page boundary (sodium_malloc(3) puts it against its guard page) and
 	 * its size is a multiple of 64, so it begins on one. */
 	struct chunk *chunk = sodium_malloc(CHUNK_SIZE);
-	uint8_t *at = (uint8_t *)chunk + ALIGN;
-	size_t i;
+	uint8_t *at;
 
 	if (!chunk)
 		return false;
@@ -78,7 +77,8 @@ static bool grow(struct cv_vault *vault)
 	memset(chunk, 0, CHUNK_SIZE);
 	chunk->next = vault->chunks;
 	vault->chunks = chunk;
-	for (i = 0; i < vault->slots_per_chunk; i++, at += vault->slot_size) {
+	at = (uint8_t *)chunk + ALIGN;
+	for (size_t i = 0; i < vault->slots_per_chunk; i++, at += vault->slot_size) {
 		struct slot *slot = (void *)at;
 
 		slot->owner = vault;

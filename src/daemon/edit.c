@@ -116,9 +116,7 @@ static int read_text(struct cv_edit *edit)
 	int fd = open(edit->path, O_RDONLY | O_CLOEXEC | O_NOCTTY), result;
 	char why[CV_WHY_MAX];
 
-	if (fd < 0)
-		result = -errno;
-	else if (fstat(fd, &edit->status) < 0)
+	if (fd < 0 || fstat(fd, &edit->status) < 0)
 		result = -errno;
 	else if (!S_ISREG(edit->status.st_mode))
 		result = -ENODEV;

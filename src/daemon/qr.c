@@ -46,7 +46,7 @@ static char *draw_line(const QRcode *code, int y, bool colours, char *at)
 
 static int draw(const QRcode *code, bool colours, char **ret_art)
 {
-	size_t modules = (size_t)(code->width + 2 * QUIET_ZONE);
+	size_t modules = (size_t)code->width + 2 * QUIET_ZONE;
 	size_t line = modules * BLOCK_LEN + strlen(COLOURS_ON COLOURS_OFF "\n");
 	char *art = malloc((modules / 2 + 1) * line + 1), *at = art;
 

@@ -96,7 +96,7 @@ static int follow(struct cv_iface *iface)
 {
 	struct cv_link link;
 	int netns = cv_tun_netns(iface->tun->fd);
-	int r = netns;
+	int r;
 
 	close_there(iface);
 	if (netns < 0)

@@ -36,7 +36,7 @@ struct cv_config_range {
 /**
  * cv_config_edit_peer() - the bytes that belong to a peer, to be cut out
  * @text:	a file that cv_config_parse() takes
- * @line:	of its [Peer], as in struct cv_config_peer
+ * @number:	line of its [Peer], as in struct cv_config_peer
  *
  * The header, its settings and what stands among them; comments right above the header and right
  * behind the last setting, but none that is a setting of another section ("# convoy:", a key
@@ -47,7 +47,7 @@ struct cv_config_range {
  *
  * Return: 0, or -ENOENT when no section begins on that line.
  */
-int cv_config_edit_peer(const char *text, size_t len, uint32_t line,
+int cv_config_edit_peer(const char *text, size_t len, uint32_t number,
 			struct cv_config_range *ret_range);
 
 /* Whether it may name a new peer: 1 to CV_CONFIG_NAME_MAX bytes of printable UTF-8, no blank at

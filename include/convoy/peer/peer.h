@@ -105,14 +105,14 @@ struct cv_peer *cv_peers_next(const struct cv_peers *peers, const struct cv_peer
 bool cv_peers_is_locked(const struct cv_peers *peers);
 /**
  * cv_peer_release() - free what cv_peers_add() made, the handshake wiped
- * @peer:	removed, a grace period ago; its keypairs, entries, routes and staged packets are
+ * @arg:	a peer, removed a grace period ago; its keypairs, entries, routes and staged packets are
  * gone
  *
  * A peer that still stands in the queue of wishes is freed by the cv_wishes_take() that meets it,
  * or by cv_peers_free().
  * The signature is that of a graveyard's release.
  */
-void cv_peer_release(void *peer);
+void cv_peer_release(void *arg);
 
 /* The keypair slots; what falls out of them is control's to unpublish and to free. */
 enum { CV_PEER_DROPPED_MAX = 4 };
