@@ -105,8 +105,8 @@ struct cv_peer *cv_peers_next(const struct cv_peers *peers, const struct cv_peer
 bool cv_peers_is_locked(const struct cv_peers *peers);
 /**
  * cv_peer_release() - free what cv_peers_add() made, the handshake wiped
- * @arg:	a peer, removed a grace period ago; its keypairs, entries, routes and staged packets are
- * gone
+ * @arg:	a peer, removed a grace period ago; its keypairs, entries, routes and staged packets
+ * are gone
  *
  * A peer that still stands in the queue of wishes is freed by the cv_wishes_take() that meets it,
  * or by cv_peers_free().
