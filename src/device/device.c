@@ -49,8 +49,7 @@ static int make_secrets(struct cv_device *device, const struct cv_config *config
 	if (!device->self || !device->cookies)
 		return -ENOMEM;
 	cv_identity_init(device->self, config->private_key.b);
-	cv_random_bytes(hash_key, sizeof(hash_key));
-	cv_ratelimit_init(&device->limit, device->limit_slots, CV_DEVICE_LIMIT_SLOTS, hash_key);
+	cv_device_init_limits(device);
 	cv_random_bytes(hash_key, sizeof(hash_key));
 	device->peers = cv_peers_new(hash_key);
 	return device->peers ? 0 : -ENOMEM;
@@ -234,6 +233,7 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 		worker->control = device->loop;
 		worker->team = device->workers;
 		worker->team_n = device->n_workers;
+		worker->answered = &device->answered;
 		worker->loop_kind = cv_device_loop_kind(config);
 		worker->want_gso = config->offload.udp_gso;
 		worker->tun.fd = -1;

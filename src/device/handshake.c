@@ -3,15 +3,17 @@
  *
  * How it works. Workers pass every handshake message on unread, through bounded rings. Control
  * takes them in turn from all rings. mac1 proves that the sender knows our public key and costs a
- * hash; nothing else is computed before. While many wait we are under load: then the sender must
- * show with mac2 that he receives at his address (else he gets a cookie), and each address has a
- * rate. Only then come the costly steps. A failed message changes nothing and is counted.
+ * hash. Who sends more than his share must show with mac2 that he receives at his address (else he
+ * gets a cookie); and so must everyone while we are under load, that is while more handshakes come
+ * in than a turn does. Then each address has a rate as well. Only then come the costly steps. A
+ * failed message changes nothing and is counted.
  *
  * Source: white paper, sections 5.3, 5.4 and 6; kernel receive.c, wg_receive_handshake_packet().
  */
 #include <errno.h>
 #include <string.h>
 
+#include <convoy/crypto/hash.h>
 #include <convoy/crypto/random.h>
 #include <convoy/log/log.h>
 #include <convoy/loop/loop.h>
@@ -24,6 +26,18 @@ enum {
 	/* How long a moment of load is remembered. Kernel: wg_cookie.c, one second. */
 	LOAD_STICKS_S = 1,
 };
+
+void cv_device_init_limits(struct cv_device *device)
+{
+	uint8_t hash_key[CV_SIPHASH_KEY_SIZE];
+
+	cv_random_bytes(hash_key, sizeof(hash_key));
+	cv_ratelimit_init(&device->proven, device->proven_slots, CV_DEVICE_LIMIT_SLOTS,
+			  CV_DEVICE_PROVEN_PER_S, CV_DEVICE_PROVEN_BURST, hash_key);
+	cv_ratelimit_init(&device->unproven, device->unproven_slots, CV_DEVICE_LIMIT_SLOTS,
+			  CV_DEVICE_UNPROVEN_PER_S, CV_DEVICE_UNPROVEN_BURST, hash_key);
+	cv_random_bytes(device->answered.hash_key, sizeof(device->answered.hash_key));
+}
 
 static void drop(struct cv_device *device, enum cv_drop reason)
 {
@@ -228,6 +242,15 @@ static void receive_cookie(struct cv_device *device, const struct cv_ring_messag
 		drop(device, r == -EPROTO ? CV_DROP_HANDSHAKE_INDEX : CV_DROP_HANDSHAKE_INVALID);
 }
 
+static const uint8_t *next_nonce(struct cv_device *device)
+{
+	if (!device->nonces_left) {
+		cv_random_bytes(device->nonces, sizeof(device->nonces));
+		device->nonces_left = CV_DEVICE_NONCES;
+	}
+	return device->nonces[--device->nonces_left];
+}
+
 static void send_cookie(struct cv_device *device, const struct cv_ring_message *message)
 {
 	struct cv_message_cookie reply;
@@ -239,97 +262,122 @@ static void send_cookie(struct cv_device *device, const struct cv_ring_message *
 		.remote = message->remote,
 		.local = message->local,
 	};
-	uint8_t nonce[24];
 
-	cv_random_bytes(nonce, sizeof(nonce));
 	cv_cookie_create_reply(device->cookies, device->self, message->data, message->len,
-			       &message->remote, nonce, &reply);
+			       &message->remote, next_nonce(device), &reply);
 	if (cv_udp_send_one(&device->udp, &train) < 0)
 		drop(device, CV_DROP_HANDSHAKE_SEND);
 	else
 		device->counts.cookies_sent++;
 }
 
+static void refresh_cookie_secret(struct cv_device *device, cv_time now)
+{
+	uint8_t random[32];
+
+	if (!cv_cookie_secret_is_stale(device->cookies, now))
+		return;
+	cv_random_bytes(random, sizeof(random));
+	cv_cookie_set_secret(device->cookies, random, now);
+	cv_wipe(random, sizeof(random));
+}
+
+/* Whether the sender of a message 1 or 2 shows with mac2 that he receives at his address. */
+static bool is_proven(const struct cv_device *device, const struct cv_ring_message *message)
+{
+	return cv_cookie_has_mac2(message->data, message->len) &&
+	       cv_cookie_mac2_ok(device->cookies, message->data, message->len, &message->remote);
+}
+
 /* Whether a message 1 or 2 may cost us a handshake's work; answers it with a cookie if not yet. */
 static bool admit(struct cv_device *device, const struct cv_ring_message *message, bool loaded,
 		  cv_time now)
 {
+	const struct cv_addr *source = &message->remote.addr;
+
 	if (!cv_cookie_mac1_ok(device->self, message->data, message->len)) {
 		drop(device, CV_DROP_HANDSHAKE_MAC);
 		return false;
 	}
-	if (!loaded)
-		return true;
-	if (cv_cookie_secret_is_stale(device->cookies, now)) {
-		uint8_t random[32];
-
-		cv_random_bytes(random, sizeof(random));
-		cv_cookie_set_secret(device->cookies, random, now);
-		cv_wipe(random, sizeof(random));
-	}
-	if (!cv_cookie_mac2_ok(device->cookies, message->data, message->len, &message->remote)) {
-		drop(device, CV_DROP_HANDSHAKE_COOKIE);
-		send_cookie(device, message);
-		return false;
-	}
-	if (!cv_ratelimit_allow(&device->limit, &message->remote.addr, now)) {
+	refresh_cookie_secret(device, now);
+	if (is_proven(device, message)) {
+		if (!loaded || cv_ratelimit_allow(&device->proven, source, now))
+			return true;
 		drop(device, CV_DROP_HANDSHAKE_RATE);
 		return false;
 	}
-	return true;
+	if (!loaded && cv_ratelimit_allow(&device->unproven, source, now))
+		return true;
+	drop(device, CV_DROP_HANDSHAKE_COOKIE);
+	send_cookie(device, message);
+	cv_lately_add(&device->answered, &message->remote, now);
+	return false;
 }
 
-static void receive(struct cv_device *device, const struct cv_ring_message *message, bool loaded,
+/* Return: whether it cost us a handshake's work. */
+static bool receive(struct cv_device *device, const struct cv_ring_message *message, bool loaded,
 		    cv_time now)
 {
 	int type;
 
 	if (message->is_frame) {
 		cv_device_receive_frame(device, message, now);
-		return;
+		return false;
 	}
 	type = cv_message_type(message->data, message->len);
 	if (type == CV_MESSAGE_COOKIE)
 		receive_cookie(device, message, now);
 	else if (!admit(device, message, loaded, now))
-		return;
+		return false;
 	else if (type == CV_MESSAGE_INITIATION)
 		receive_initiation(device, message, now);
 	else
 		receive_response(device, message, now);
+	return true;
 }
 
-static bool is_loaded(struct cv_device *device, cv_time now)
+static void begin_load(struct cv_device *device, cv_time now)
+{
+	device->loaded_until = now + LOAD_STICKS_S * CV_NS_PER_S;
+	device->crowd = 0;
+}
+
+/* Remember it when a turn leaves many behind: more handshakes come in than we can do. */
+static void note_load(struct cv_device *device, cv_time now)
 {
 	uint32_t waiting = 0;
 
 	for (size_t i = 0; i < device->n_workers; i++)
 		waiting += cv_ring_count(&device->workers[i].ring);
 	if (waiting >= CV_DEVICE_LOAD_MESSAGES)
-		device->loaded_until = now + LOAD_STICKS_S * CV_NS_PER_S;
-	return now < device->loaded_until;
+		begin_load(device, now);
 }
 
 void cv_device_receive_handshakes(struct cv_device *device, cv_time now)
 {
-	bool loaded = is_loaded(device, now);
-	unsigned budget = CV_DEVICE_MESSAGES_TURN;
+	unsigned handshakes = CV_DEVICE_HANDSHAKES_TURN, messages = CV_DEVICE_MESSAGES_TURN;
+	const bool loaded = now < device->loaded_until;
 	bool any = true;
 
-	while (any && budget) {
+	while (any && handshakes && messages) {
 		any = false;
-		for (size_t i = 0; i < device->n_workers && budget; i++) {
+		for (size_t i = 0; i < device->n_workers && handshakes && messages; i++) {
 			struct cv_ring *ring = &device->workers[i].ring;
 			const struct cv_ring_message *message = cv_ring_first(ring);
 
 			if (!message)
 				continue;
 			if (device->up)
-				receive(device, message, loaded, now);
+				handshakes -= receive(device, message, loaded, now);
+			device->crowd++;
 			cv_ring_pop(ring);
 			any = true;
-			budget--;
+			messages--;
 		}
 	}
 	device->messages_left = any;
+	if (!handshakes)
+		note_load(device, now);
+	else if (loaded && device->crowd >= CV_DEVICE_LOAD_STAYS)
+		begin_load(device, now);
 }

@@ -11,6 +11,7 @@
 #include <convoy/io/udp.h>
 #include <convoy/noise/cookie.h>
 #include <convoy/noise/handshake.h>
+#include <convoy/noise/lately.h>
 #include <convoy/noise/ratelimit.h>
 #include <convoy/path/path.h>
 #include <convoy/peer/peer.h>
@@ -19,12 +20,27 @@
 #include "worker.h"
 
 enum {
-	/* Sources that the handshake limiter can tell apart: 4096 slots of 24 bytes. */
+	/* Sources that a handshake limiter can tell apart: 4096 slots of 24 bytes. */
 	CV_DEVICE_LIMIT_SLOTS = 4096,
-	/* Handshake messages of one turn of control; each costs up to 0.1 ms. */
-	CV_DEVICE_MESSAGES_TURN = 64,
-	/* Waiting messages above which we are under load: an eighth of a ring. */
+	/* Handshakes of a source that proved to be there, under load. Kernel ratelimiter.c:
+	 * PACKETS_PER_SECOND, PACKETS_BURSTABLE. */
+	CV_DEVICE_PROVEN_PER_S = 20,
+	CV_DEVICE_PROVEN_BURST = 5,
+	/* Of one that did not, before it is asked to: many peers may share an address. No single
+	 * source fills a turn. */
+	CV_DEVICE_UNPROVEN_PER_S = 100,
+	CV_DEVICE_UNPROVEN_BURST = 50,
+	/* Of one turn of control: handshakes, which cost up to 0.2 ms each, and messages of which
+	 * we get rid for less. */
+	CV_DEVICE_HANDSHAKES_TURN = 64,
+	CV_DEVICE_MESSAGES_TURN = 1024,
+	/* Messages waiting after that above which we are under load: an eighth of a ring. */
 	CV_DEVICE_LOAD_MESSAGES = CV_RING_SLOTS / 8,
+	/* Messages under load after which a new second of it begins: so long as more come in one,
+	 * it does not end. */
+	CV_DEVICE_LOAD_STAYS = 1000,
+	/* Cookie replies for which one look at the source of randomness is enough. */
+	CV_DEVICE_NONCES = 64,
 };
 
 /* Handshake events, counted by control. */
@@ -47,9 +63,14 @@ struct cv_device {
 	struct cv_vault suites; /* keys of other suites than WireGuard's */
 	struct cv_identity *self;
 	struct cv_cookie_checker *cookies;
-	struct cv_ratelimit limit;
-	struct cv_ratelimit_slot limit_slots[CV_DEVICE_LIMIT_SLOTS];
+	struct cv_ratelimit proven, unproven;
+	struct cv_ratelimit_slot proven_slots[CV_DEVICE_LIMIT_SLOTS];
+	struct cv_ratelimit_slot unproven_slots[CV_DEVICE_LIMIT_SLOTS];
+	struct cv_lately answered; /* with a cookie */
+	uint8_t nonces[CV_DEVICE_NONCES][24];
+	unsigned nonces_left;
 	cv_time loaded_until; /* under load until then */
+	unsigned crowd;       /* messages since that was set */
 	bool messages_left;   /* a turn's budget ended before the rings were empty */
 
 	struct cv_peers *peers;
@@ -104,6 +125,8 @@ void cv_device_go_down(struct cv_device *device);
 /* Send an initiation unless a handshake message went out less than REKEY_TIMEOUT ago.
  * is_retry: keeps counting attempts. */
 void cv_device_initiate(struct cv_device *device, struct cv_peer *peer, bool is_retry, cv_time now);
+/* Nobody has sent anything yet, and nobody can choose where he stands in the tables. */
+void cv_device_init_limits(struct cv_device *device);
 /* Take handshake messages out of the workers' rings, within a turn's budget. */
 void cv_device_receive_handshakes(struct cv_device *device, cv_time now);
 

@@ -19,11 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <convoy/noise/cookie.h>
 #include <convoy/path/split.h>
 #include <convoy/peer/rcu.h>
 
-/* How long an offload that the kernel refused at run time stays off. Not tuned. */
-enum { OFFLOAD_OFF_S = 60 };
+enum {
+	/* How long an offload that the kernel refused at run time stays off. Not tuned. */
+	OFFLOAD_OFF_S = 60,
+	/* Of so many handshake messages that need no answer, one gets it. Not tuned. */
+	ANSWER_ANYWAY = 16,
+};
 
 /* Outbound -------------------------------------------------------------------------------- */
 
@@ -229,12 +234,33 @@ static void push(struct cv_worker *worker)
 	worker->messages = true;
 }
 
-static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_step *step)
+/*
+ * Whether a handshake message need not be answered: its sender was sent a cookie a moment ago,
+ * shows none, and asks again sooner than a peer does. Not always, or whoever sends in the name of a
+ * peer could keep that peer from ever getting its cookie.
+ */
+static bool is_silenced(struct cv_worker *worker, const struct cv_arrived_handshake *handshake,
+			cv_time now)
+{
+	if (!worker->answered || handshake->len < sizeof(struct cv_message_response) ||
+	    cv_cookie_has_mac2(handshake->data, handshake->len) ||
+	    !cv_lately_has(worker->answered, &handshake->train->remote, now))
+		return false;
+	return ++worker->silenced % ANSWER_ANYWAY != 0;
+}
+
+static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_step *step,
+			    cv_time now)
 {
 	for (size_t i = 0; i < step->handshakes_n; i++) {
 		const struct cv_arrived_handshake *handshake = &step->handshakes[i];
-		struct cv_ring_message *slot = take_slot(worker);
+		struct cv_ring_message *slot;
 
+		if (is_silenced(worker, handshake, now)) {
+			cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_COOKIE, 1);
+			continue;
+		}
+		slot = take_slot(worker);
 		if (!slot)
 			continue;
 		slot->is_frame = false;
@@ -279,7 +305,7 @@ static bool receive(struct cv_worker *worker, int fd, cv_time now)
 	cv_path_receive(&worker->path, worker->received, (size_t)n);
 	while (cv_path_inbound(&worker->path, offloads, now, &step)) {
 		write_step(worker, &step, now);
-		pass_handshakes(worker, &step);
+		pass_handshakes(worker, &step, now);
 		pass_frames(worker, &step);
 	}
 	return !empty;

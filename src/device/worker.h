@@ -8,6 +8,7 @@
 #include <convoy/io/tun.h>
 #include <convoy/io/udp.h>
 #include <convoy/loop/loop.h>
+#include <convoy/noise/lately.h>
 #include <convoy/path/path.h>
 
 #include "ring.h"
@@ -65,8 +66,10 @@ struct cv_worker {
 	bool idle;             /* atomic: waits for something to do */
 
 	struct cv_watch tun_watch, udp4_watch, udp6_watch;
-	bool blocked;      /* trains wait for room in a socket, the TUN is not read */
-	bool messages;     /* some were pushed since control was woken */
+	bool blocked; /* trains wait for room in a socket, the TUN is not read */
+	const struct cv_lately *answered; /* whom control sent a cookie; NULL: nobody */
+	unsigned silenced;                /* messages of theirs that got no further */
+	bool messages;                    /* some were pushed since control was woken */
 	cv_time gso_probe; /* when to try UDP_SEGMENT again after it was switched off */
 	cv_time tso_off_until, uso_off_until; /* the TUN refused such a super */
 

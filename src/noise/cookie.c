@@ -110,6 +110,13 @@ static void make_cookie(const struct cv_cookie_checker *checker, const struct cv
 	cv_mac(checker->secret, sizeof(checker->secret), pieces, 2, ret_cookie);
 }
 
+bool cv_cookie_has_mac2(const void *message, size_t len)
+{
+	static const uint8_t none[16];
+
+	return memcmp(macs_of(message, len)->mac2, none, sizeof(none)) != 0;
+}
+
 bool cv_cookie_mac2_ok(const struct cv_cookie_checker *checker, const void *message, size_t len,
 		       const struct cv_endpoint *source)
 {

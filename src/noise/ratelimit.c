@@ -2,7 +2,7 @@
  * Token buckets in a fixed table.
  *
  * A bucket is kept as one number, the time at which it will be full again: each handshake moves
- * that 1/20 s further, and is refused when it would end up more than 5/20 s ahead of now. So
+ * that its cost further, and is refused when it would end up too far ahead of now. So
  * nothing has to be refilled, and a slot whose time has passed says no more than an empty one: it
  * is free, and the table needs no collector.
  *
@@ -18,15 +18,15 @@
 #include <convoy/crypto/hash.h>
 #include <convoy/noise/ratelimit.h>
 
-#define COST_NS (CV_NS_PER_S / CV_RATELIMIT_PER_S)
-
 void cv_ratelimit_init(struct cv_ratelimit *limit, struct cv_ratelimit_slot *slots, size_t n,
-		       const uint8_t hash_key[16])
+		       unsigned per_s, unsigned burst, const uint8_t hash_key[16])
 {
 	assert(n >= CV_RATELIMIT_WAYS && (n & (n - 1)) == 0);
 	memset(slots, 0, n * sizeof(*slots));
 	limit->slots = slots;
 	limit->mask = n - 1;
+	limit->cost = CV_NS_PER_S / per_s;
+	limit->most = burst * limit->cost;
 	memcpy(limit->hash_key, hash_key, sizeof(limit->hash_key));
 }
 
@@ -59,8 +59,8 @@ bool cv_ratelimit_allow(struct cv_ratelimit *limit, const struct cv_addr *source
 	slot = find(limit, source->family, prefix, now);
 	if (!slot)
 		return false;
-	full_at = (slot->full_at > now ? slot->full_at : now) + COST_NS;
-	if (full_at - now > CV_RATELIMIT_BURST * COST_NS)
+	full_at = (slot->full_at > now ? slot->full_at : now) + limit->cost;
+	if (full_at - now > limit->most)
 		return false;
 	*slot = (struct cv_ratelimit_slot){
 		.prefix = prefix,

@@ -183,7 +183,6 @@ static inline struct cv_peer *world_add_peer(const uint8_t public_key[32], uint8
 static inline void world_reset(uint64_t seed)
 {
 	struct cv_device *device = &world.device;
-	const uint8_t hash_key[16] = { 2 };
 	struct cv_peer *peer;
 	uint32_t bits;
 
@@ -199,7 +198,8 @@ static inline void world_reset(uint64_t seed)
 		cv_index_free(device->plane.index);
 	device->plane.index = cv_index_new(64);
 	must(device->plane.index);
-	cv_ratelimit_init(&device->limit, device->limit_slots, CV_DEVICE_LIMIT_SLOTS, hash_key);
+	cv_device_init_limits(device);
+	device->nonces_left = 0;
 	memset(device->cookies, 0, sizeof(*device->cookies));
 	memset(&device->counts, 0, sizeof(device->counts));
 	memset(&device->path.drops, 0, sizeof(device->path.drops));

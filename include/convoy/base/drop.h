@@ -36,7 +36,8 @@
 	/* handshakes */                                                                          \
 	X(HANDSHAKE_QUEUE, "handshake_queue", "queue of handshake messages and frames was full")  \
 	X(HANDSHAKE_MAC, "handshake_mac", "handshake message with a wrong mac1")                  \
-	X(HANDSHAKE_COOKIE, "handshake_cookie", "under load: mac2 missing or stale, cookie sent") \
+	X(HANDSHAKE_COOKIE, "handshake_cookie",                                                   \
+	  "no proof of its source (mac2), cookie sent just now or lately")                        \
 	X(HANDSHAKE_RATE, "handshake_rate", "under load: source above its handshake rate")        \
 	X(HANDSHAKE_INVALID, "handshake_invalid", "handshake message that does not decrypt")      \
 	X(HANDSHAKE_PEER, "handshake_peer", "handshake from a key that is no peer")               \

@@ -54,6 +54,8 @@ bool cv_cookie_secret_is_stale(const struct cv_cookie_checker *checker, cv_time 
 /* Replace the secret by 32 random bytes. Cookies given out before are worth nothing now. */
 void cv_cookie_set_secret(struct cv_cookie_checker *checker, const uint8_t random[32], cv_time now);
 
+/* Whether a message 1 or 2 of len bytes has a mac2, right or wrong. */
+bool cv_cookie_has_mac2(const void *message, size_t len);
 /* Whether mac2 of a message 1 or 2 was made with the cookie that we gave to `source` (address and
  * port). Never without a secret. Constant time. */
 bool cv_cookie_mac2_ok(const struct cv_cookie_checker *checker, const void *message, size_t len,

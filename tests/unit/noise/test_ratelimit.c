@@ -23,7 +23,7 @@ static int fresh(void **state)
 {
 	const uint8_t key[16] = { 1 };
 
-	cv_ratelimit_init(&limit, slots, SLOTS, key);
+	cv_ratelimit_init(&limit, slots, SLOTS, 20, 5, key);
 	return 0;
 }
 
@@ -158,7 +158,7 @@ static void a_table_of_one_window_works(void **state)
 	struct cv_addr addr;
 	uint32_t n;
 
-	cv_ratelimit_init(&limit, slots, CV_RATELIMIT_WAYS, key);
+	cv_ratelimit_init(&limit, slots, CV_RATELIMIT_WAYS, 20, 5, key);
 	for (n = 0; n < 50; n++) {
 		addr = source(n);
 		standing += cv_ratelimit_allow(&limit, &addr, START);
