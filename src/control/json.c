@@ -13,6 +13,7 @@
  * "foreign" or "off"), "cipher" of a session that has not WireGuard's.
  */
 #include <jansson.h>
+#include <malloc.h>
 #include <string.h>
 
 #include <convoy/base/time.h>
@@ -174,4 +175,6 @@ void cv_json_write(struct cv_control *control, FILE *out)
 	json_object_set_new(root, name, describe(control, &show));
 	json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(root);
+	/* With many peers these were many objects. */
+	malloc_trim(0);
 }
