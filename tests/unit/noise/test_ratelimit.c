@@ -1,6 +1,7 @@
 /* Handshakes per source: bursts, refill, families, a full table. */
 #include <sys/socket.h>
 
+#include <convoy/crypto/hash.h>
 #include <convoy/crypto/init.h>
 #include <convoy/noise/ratelimit.h>
 
@@ -151,6 +152,35 @@ static void places_come_free_when_their_buckets_are_full_again(void **state)
 	}
 }
 
+/* Sources that stand in one another's way under a key that somebody knows. */
+static void chosen_sources_do_not_collide_under_another_key(void **state)
+{
+	const uint8_t known[16] = { 1 }, unknown[16] = { 2 };
+	unsigned standing[2] = { 0 };
+	uint32_t n = 0;
+
+	for (int i = 0; i < 100; i++) {
+		struct cv_addr addr;
+		uint64_t prefix;
+
+		do {
+			prefix = n;
+			addr = source(n++);
+		} while (cv_siphash(known, &prefix, sizeof(prefix)) % SLOTS);
+		for (int k = 0; k < 2; k++) {
+			static struct cv_ratelimit_slot own[2][SLOTS];
+			static struct cv_ratelimit both[2];
+
+			if (i == 0)
+				cv_ratelimit_init(&both[k], own[k], SLOTS, 20, 5,
+						  k ? unknown : known);
+			standing[k] += cv_ratelimit_allow(&both[k], &addr, START);
+		}
+	}
+	assert_int_equal(standing[0], CV_RATELIMIT_WAYS);
+	assert_in_range(standing[1], 95, 100);
+}
+
 static void a_table_of_one_window_works(void **state)
 {
 	const uint8_t key[16] = { 2 };
@@ -177,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup(families_do_not_share_a_bucket, fresh),
 		cmocka_unit_test_setup(a_full_table_refuses_newcomers_and_keeps_the_others, fresh),
 		cmocka_unit_test_setup(places_come_free_when_their_buckets_are_full_again, fresh),
+		cmocka_unit_test_setup(chosen_sources_do_not_collide_under_another_key, fresh),
 		cmocka_unit_test_setup(a_table_of_one_window_works, fresh),
 	};
 
