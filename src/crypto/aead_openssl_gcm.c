@@ -24,11 +24,9 @@ static int openssl_new(void **ret_self)
 	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
 	int r = 0;
 
-	if (!cipher)
-		r = -ENOSYS;
-	else if (!context)
+	if (!context)
 		r = -ENOMEM;
-	else if (EVP_CipherInit_ex2(context, cipher, NULL, NULL, 1, NULL) != 1)
+	else if (!cipher || EVP_CipherInit_ex2(context, cipher, NULL, NULL, 1, NULL) != 1)
 		r = -ENOSYS;
 	EVP_CIPHER_free(cipher);
 	if (r < 0)

@@ -142,16 +142,20 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 			     cv_time now)
 {
 	const struct cv_index_entry *entry = cv_index_lookup(device->plane.index, message->session);
-	struct cv_drops *drops = &device->path.drops;
+	enum cv_drop reason = CV_DROP_FRAME_INVALID;
 	struct cv_frame frame;
 	int r = cv_frame_parse(message->data, message->len, &frame);
 
-	if (!entry || !entry->keypair) /* the session ended while the frame was in the ring */
-		cv_drops_add(drops, CV_DROP_UNKNOWN_INDEX, 1);
-	else if (r == -EBADMSG)
-		cv_drops_add(drops, CV_DROP_FRAME_INVALID, 1);
-	else if (r < 0 || !cv_extension_heard(&entry->peer->extension))
-		cv_drops_add(drops, CV_DROP_FRAME_UNWANTED, 1);
-	else if (heed(device, entry, &frame, now) < 0)
-		cv_drops_add(drops, CV_DROP_FRAME_INVALID, 1);
+	if (!entry || !entry->keypair) { /* the session ended while the frame was in the ring */
+		cv_drops_add(&device->path.drops, CV_DROP_UNKNOWN_INDEX, 1);
+		return;
+	}
+	if (r == 0 && !cv_extension_heard(&entry->peer->extension))
+		r = -ENOTSUP;
+	if (r == -ENOTSUP)
+		reason = CV_DROP_FRAME_UNWANTED;
+	else if (r == 0)
+		r = heed(device, entry, &frame, now);
+	if (r < 0)
+		cv_drops_add(&device->path.drops, reason, 1);
 }
