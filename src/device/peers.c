@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <convoy/crypto/random.h>
+#include <convoy/log/log.h>
 #include <convoy/loop/loop.h>
 
 #include "internal.h"
@@ -118,6 +119,23 @@ void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_ti
 	cv_device_plan(device, peer);
 }
 
+static void tell_loop(struct cv_device *device, struct cv_peer *peer, cv_time now)
+{
+	char address[CV_ADDR_TEXT_MAX], key_text[CV_KEY_BASE64_LEN + 1];
+	struct cv_endpoint remote;
+	struct cv_source local;
+	struct cv_key key;
+	bool plain;
+
+	if (!cv_peer_endpoint(peer, now, &remote, &local, &plain))
+		return;
+	memcpy(key.b, peer->public_key, sizeof(key.b));
+	cv_log_warn("%s: peer %.8s...: the route to its endpoint %s leads into the tunnel itself, "
+		    "dropping what comes back; give it another: ip route add %s via GATEWAY",
+		    device->iface.name, cv_key_to_base64(&key, key_text),
+		    cv_addr_format(&remote.addr, address), address);
+}
+
 static void grant(struct cv_device *device, struct cv_peer *peer, uint32_t wishes, cv_time now)
 {
 	if (wishes & CV_WISH_CONFIRM) {
@@ -125,6 +143,8 @@ static void grant(struct cv_device *device, struct cv_peer *peer, uint32_t wishe
 		cv_device_handshake_complete(device, peer);
 		send_staged(device, peer, now);
 	}
+	if (wishes & CV_WISH_TELL_LOOP)
+		tell_loop(device, peer, now);
 	if (wishes & CV_WISH_HANDSHAKE)
 		cv_device_initiate(device, peer, false, now);
 	cv_device_plan(device, peer);

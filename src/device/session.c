@@ -73,6 +73,8 @@ int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_i
 	cv_rcu_publish(&entry->keypair, keypair);
 	drop_keypairs(device, dropped, cv_peer_install_keypair(peer, keypair, dropped));
 	cv_timers_session_derived(&peer->timers, now);
+	__atomic_store_n(&peer->loops, false,
+			 __ATOMIC_RELAXED); /* a loop that is to come is news */
 	device->counts.sessions++;
 	return 0;
 }

@@ -74,6 +74,14 @@ static void group_by_peer(struct cv_outbound *out)
 	}
 }
 
+/* Said once, counted each time. */
+static void drop_own(struct cv_path *path, struct cv_peer *peer, uint32_t segs)
+{
+	cv_drops_add(&path->drops, CV_DROP_LOOP, segs);
+	if (!__atomic_exchange_n(&peer->loops, true, __ATOMIC_RELAXED))
+		cv_path_wish(path, peer, CV_WISH_TELL_LOOP);
+}
+
 void cv_path_load(struct cv_path *path, const struct cv_super *supers, size_t n, cv_time now)
 {
 	struct cv_outbound *out = path->out;
@@ -93,6 +101,10 @@ void cv_path_load(struct cv_path *path, const struct cv_super *supers, size_t n,
 		if (!out->peers[out->n]) {
 			cv_drops_add(&path->drops, CV_DROP_NO_PEER, split->segs);
 			answer_unreachable(path, split, now);
+			continue;
+		}
+		if (cv_own_came_back(path, split, out->peers[out->n])) {
+			drop_own(path, out->peers[out->n], split->segs);
 			continue;
 		}
 		out->n++;

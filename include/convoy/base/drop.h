@@ -18,6 +18,7 @@
 	X(STAGE_FULL, "stage_full", "no session yet and more packets waiting than may wait")      \
 	X(STAGE_PURGED, "stage_purged", "no session came up before the handshake was given up")   \
 	X(NONCE_LIMIT, "nonce_limit", "session has used all its message numbers")                 \
+	X(LOOP, "loop", "own datagram that a route led back into the tunnel")                     \
 	X(SEND_REFUSED, "send_refused", "the kernel refused to send the datagram")                \
 	X(SEND_NOBUFS, "send_nobufs", "the kernel had no buffer for the datagram")                \
 	/* inbound: udp -> tun */                                                                 \

@@ -26,6 +26,7 @@ enum {
 	CV_WISH_HANDSHAKE = 1 << 0, /* no session, or the session grows old */
 	CV_WISH_CONFIRM = 1 << 1,   /* the next keypair was used by the peer and became current */
 	CV_WISH_PLAN = 1 << 2,      /* a timer was armed that lies before timers.planned */
+	CV_WISH_TELL_LOOP = 1 << 3, /* what goes to the peer comes back to us: say so */
 };
 
 /*
@@ -38,6 +39,7 @@ struct cv_peer {
 	alignas(64) struct cv_keypair *current; /* cv_rcu_publish / cv_rcu_read */
 	cv_time last_initiation;                /* atomic: when a handshake message last went out */
 	uint32_t wishes;                        /* atomic CV_WISH_* bits, 0: not queued */
+	bool loops; /* atomic: its datagrams came back to us since its last session began */
 	struct cds_wfs_node wish_node;
 	struct cv_stage stage;
 
