@@ -185,6 +185,8 @@ void cv_device_peers_down(struct cv_device *device)
 
 	while ((peer = cv_peers_next(device->peers, peer))) {
 		cv_timers_stop(&peer->timers);
+		/* Its session is gone: the next one need not wait for REKEY_TIMEOUT. */
+		__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 		cv_session_clear(device, peer);
 		cv_stage_purge(&peer->stage, device->plane.pool, &device->path.drops,
 			       CV_DROP_STAGE_PURGED);

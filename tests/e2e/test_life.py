@@ -152,6 +152,16 @@ def test_link_down_and_up_again_carries_traffic(lab, workers):
     comes_back(a, net.a, inner("b", 4))
 
 
+def test_a_link_that_comes_up_again_begins_a_session_at_once(lab):
+    net = lab.net()
+    a, _ = lab.pair(net)
+    assert traffic.reaches(net.a, inner("b", 4))
+    for state in ("down", "up"):
+        net.a.ip("link", "set", a.name, state)
+    # Less than REKEY_TIMEOUT, which is for who had no answer.
+    assert traffic.reaches(net.a, inner("b", 4), count=1, wait_s=3)
+
+
 @pytest.mark.parametrize("new", [1280, 8920])
 def test_the_mtu_changes_while_it_runs(lab, workers, new):
     net = lab.net(mtu=9000)
