@@ -47,6 +47,10 @@ class Lab:
         self._stack.callback(relay.close)
         return relay
 
+    def own(self, close):
+        """Call this when the lab closes."""
+        self._stack.callback(close)
+
     def convoy(self, namespace, tunnel, **kwargs):
         return self._own(Convoy(self.binary, namespace, tunnel, **kwargs))
 
