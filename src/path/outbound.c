@@ -103,7 +103,7 @@ void cv_path_load(struct cv_path *path, const struct cv_super *supers, size_t n,
 			answer_unreachable(path, split, now);
 			continue;
 		}
-		if (cv_own_came_back(path, split, out->peers[out->n])) {
+		if (cv_own_came_back(path, split, out->peers[out->n], now)) {
 			drop_own(path, out->peers[out->n], split->segs);
 			continue;
 		}

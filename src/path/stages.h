@@ -71,9 +71,9 @@ void cv_seal_burst(struct cv_path *path);
 /* seal: bytes that a packet of len may need in the arena. */
 uint32_t cv_seal_room(uint32_t len);
 
-/* own: whether what begins in split is a datagram of ours for this very peer, on its way to it. */
+/* own: whether split, on its way to this peer, is a datagram of ours that would come back again. */
 bool cv_own_came_back(const struct cv_path *path, const struct cv_split *split,
-		      struct cv_peer *peer);
+		      struct cv_peer *peer, cv_time now);
 
 /* untrain: fill the batch with data messages, the list with handshake messages. */
 void cv_untrain(struct cv_path *path, cv_time now);

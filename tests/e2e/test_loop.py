@@ -82,3 +82,34 @@ def test_a_tunnel_inside_the_tunnel_is_no_loop(lab):
     net.a.ip("route", "replace", "10.78.0.2", "dev", a.name, "src", "10.78.0.1")
     assert traffic.reaches(net.a, "10.78.0.2", size=1372)
     assert a.stats()["drop.loop"] == 0
+
+
+@pytest.mark.parametrize("size", [16, 1372], ids=["small", "full"])
+def test_two_peers_that_carry_each_other_do_not_amplify(lab, size):
+    # The way to b leads through c and the way to c through b.
+    net = lab.net()
+    a, b = (lab.convoy(host, tunnel) for host, tunnel in zip((net.a, net.b), lab.tunnels(net)))
+    net.b.ip("addr", "add", "192.0.2.3/24", "dev", "to-a")
+    c = lab.convoy(net.b, ends.Tunnel(
+        ends.new_key()[0], ["10.78.0.2/24"], [ends.Peer(a.tunnel.public, ["10.78.0.1/32"])],
+        port=PORT + 1, name=f"{net.label}c"))
+    a.tunnel.addresses.append("10.78.0.1/24")
+    a.tunnel.extra["Table"] = "off"
+    a.tunnel.peers[0].allowed.append("192.0.2.3/32")
+    a.tunnel.peers.append(ends.Peer(c.tunnel.public, ["10.78.0.2/32", "192.0.2.2/32"],
+                                    endpoint("192.0.2.3", PORT + 1)))
+    for end in (b, c, a):
+        end.start()
+    for there in (inner("b", 4), "10.78.0.2"):
+        net.a.run("ping", "-n", "-c", "1", there)
+    before = a.stats()["udp.send_datagrams"]
+    for there in ("192.0.2.2", "192.0.2.3"):
+        net.a.ip("route", "add", there, "dev", a.name)
+    send(net.a, inner("b", 4), size)
+    a.wait_stat("drop.loop", COUNT // 2)
+    for there in ("192.0.2.2", "192.0.2.3"):
+        net.a.ip("route", "del", there, "dev", a.name)
+    assert traffic.reaches(net.a, inner("b", 4))
+    sent = a.stats()["udp.send_datagrams"] - before
+    assert sent <= 8 * COUNT, f"{COUNT} packets became {sent}"
+    assert len(re.findall(LOOP, a.lines.text())) in (1, 2)

@@ -89,9 +89,11 @@ class World:
 
     def carry(self, client, server):
         for host in (client, server):
-            # Of the kernel's TCP, not ours: how long it waits after many losses (Linux 6.15).
+            # Of the kernel's TCP, not ours: how long it waits after many losses (Linux 6.15), and
+            # after how many it gives up.
             with contextlib.suppress(OSError):
                 host.sysctl("net.ipv4.tcp_rto_max_ms", 1000)
+            host.sysctl("net.ipv4.tcp_retries2", 255)
         self.carrier = Carrier(client, server, inner("b", 4), self.length.patience_s,
                                0.1 / self.length.clock)
 

@@ -54,8 +54,9 @@ struct cv_peer {
 	uint64_t rx_bytes;
 	struct cv_timers timers;
 
-	/* Control thread only, but for last_handshake_wall and the keypairs. */
+	/* Control thread only, but for the next two and the keypairs. */
 	alignas(64) int64_t last_handshake_wall; /* atomic, ns since the epoch, 0: never */
+	uint64_t carried; /* atomic: remote index and second of the last datagram inside ours */
 	uint8_t public_key[32];
 	struct cv_handshake *handshake; /* locked memory; all zero at first */
 	struct cv_index_entry *handshake_entry;
