@@ -350,6 +350,7 @@ def tun_renamed(lab, length):
         world.net.a.ip("link", "set", old, "name", new)
         world.net.a.ip("link", "set", new, "up")
         world.recover()
+    world.last(length.rest_s)
     return world
 
 
@@ -360,6 +361,7 @@ def tun_deleted(lab, length):
     world.a.start()
     world.recover()
     world.note = "the daemon ends, and is started anew as systemd does"
+    world.last(length.rest_s)
     return world
 
 
