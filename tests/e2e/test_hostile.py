@@ -4,6 +4,7 @@ import dataclasses
 import hostile
 import pytest
 
+REKEY_ATTEMPT_S = 90  # white paper, section 6.1
 AT_ONCE = hostile.STORY
 FASTER = dataclasses.replace(AT_ONCE, clock=20)
 FASTEST = dataclasses.replace(AT_ONCE, clock=40)
@@ -43,9 +44,10 @@ def test_a_way_is_found_again(lab, name):
     "nat-rebinds-server-talks", "clock-a-1h", "clock-a-10y", "clock-a+10y", "clock-b-10y",
     "killed-b"])
 def test_time_finds_a_way_again(lab, name):
-    story(lab, name, FASTER)
+    world = story(lab, name, FASTER)
+    # By whoever misses an answer, not by the next renewal of a key.
+    assert max(world.recoveries) * FASTER.clock < REKEY_ATTEMPT_S
 
 
-@pytest.mark.parametrize("who", ["a", "b"])
-def test_a_session_that_died_in_its_sleep_is_followed_by_another(lab, who):
-    story(lab, f"suspended-{who}-200s", FASTEST)
+def test_a_session_that_died_in_its_sleep_is_followed_by_another(lab):
+    story(lab, "suspended-a-200s", FASTEST)

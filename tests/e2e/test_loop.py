@@ -32,8 +32,8 @@ def looping_pair(lab, family, **kwargs):
     return net, a, (there, "dev", a.name)
 
 
-@pytest.mark.parametrize("family", [4, 6], ids=["over_v4", "over_v6"])
-@pytest.mark.parametrize("size", [16, 1392], ids=["small", "full"])
+# What is full is fragmented on its way into the tunnel.
+@pytest.mark.parametrize("family, size", [(4, 16), (6, 1392)], ids=["small_v4", "full_v6"])
 def test_a_route_into_itself_does_not_amplify(lab, workers, family, size):
     net, a, way = looping_pair(lab, family, a=dict(workers))
     before = a.stats()

@@ -251,7 +251,7 @@ def _narrow(world, mtu):
 
 
 def _large_pass(world):
-    return traffic.reaches(world.net.a, inner("b", 4), size=1372, count=3, wait_s=2)
+    return traffic.reaches(world.net.a, inner("b", 4), size=1372, count=3, wait_s=1)
 
 
 DROP_ICMP = """
