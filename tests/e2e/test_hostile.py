@@ -33,15 +33,15 @@ def test_the_session_moves_with_the_client(lab, name):
 
 
 @pytest.mark.parametrize("name", [
-    "both-behind-nat", "black-hole-v4-icmp", "black-hole-v4-no-icmp", "black-hole-v6-icmp",
-    "black-hole-v6-no-icmp", "wire-down-up", "tun-down-up", "tun-renamed", "tun-deleted",
+    "both-behind-nat", "black-hole-v4-no-icmp", "black-hole-v6-icmp", "black-hole-v6-no-icmp",
+    "wire-down-up", "tun-down-up", "tun-renamed", "tun-deleted",
     "killed-a"])
 def test_a_way_is_found_again(lab, name):
     story(lab, name, AT_ONCE)
 
 
 @pytest.mark.parametrize("name", [
-    "nat-rebinds-server-talks", "clock-a-1h", "clock-a-10y", "clock-a+10y", "clock-b-10y",
+    "nat-rebinds-server-talks", "clock-a-10y", "clock-a+10y", "clock-b-10y",
     "killed-b"])
 def test_time_finds_a_way_again(lab, name):
     world = story(lab, name, FASTER)
