@@ -101,14 +101,17 @@ class World:
         """Let a disturbance last that long by the tunnels' clock."""
         time.sleep(tunnel_seconds / self.length.clock)
 
-    def recover(self, since=None):
-        """Wait for the first datagram that is through of those sent from now on, or `since`."""
+    def recover(self, since=None, stream=True):
+        """Wait for the first datagram that is through of those sent from now on, or `since`; then
+        for the stream, which the kernel's TCP may let wait some time more."""
         since = since or time.monotonic()
         deadline = time.monotonic() + self.length.patience_s
         while (through := self.pulse.through_since(since)) is None:
             assert time.monotonic() < deadline, f"nothing was through for {self.length.patience_s} s"
             time.sleep(0.01)
         self.recoveries.append(through - since)
+        if self.carrier and stream:
+            self.carrier.goes_on()
 
     def restart(self, end, offset_s=0):
         """Kill it, start it again with a clock that wrong, and wait for a datagram."""
@@ -266,7 +269,7 @@ def black_hole(outer, icmp, lab, length):
     if not icmp:
         world.net.r.run("nft", "-f", "-", input=DROP_ICMP)
     _narrow(world, 1400)
-    world.recover()
+    world.recover(stream=icmp or outer == 4)
     if outer == 6 and not icmp:
         # Nobody tells and nobody may fragment: only what is small passes, until MTU says so.
         assert not _large_pass(world)

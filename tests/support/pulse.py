@@ -6,6 +6,7 @@ import threading
 import time
 
 import traffic
+from ends import poll
 
 INTERVAL_S = 0.05
 
@@ -97,6 +98,13 @@ class Carrier:
     def _more(self, sent):
         self._sent[threading.get_ident()] = sent
         return not self._enough.wait(self._pause_s)
+
+    def goes_on(self):
+        """Wait until both ways have moved another block."""
+        before = dict(self._sent)
+        poll(lambda: len(self._sent) == 2 and all(sent > before.get(who, 0)
+                                                  for who, sent in self._sent.items()),
+             "the stream goes on")
 
     def done(self):
         """Returns the bytes that were carried; an AssertionError says that they differ."""
