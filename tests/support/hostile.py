@@ -167,12 +167,13 @@ def nat_rebinds(lab, length):
 
 
 def nat_rebinds_and_the_server_talks(lab, length):
-    # The client speaks only when its keepalive is due, 10 s after it was spoken to.
+    # The client speaks only when its keepalive is due, 10 s after it was spoken to; one that has
+    # answered already, and hears no more, is found again by PersistentKeepalive alone.
     world = World(lab, length).fill(relayed=True, stream=False, back=False)
     for _ in range(min(3, length.rebinds)):
+        world.last(12)
         world.relay.move()
         world.recover()
-        world.last(12)
     return world
 
 
