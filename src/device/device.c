@@ -221,12 +221,13 @@ static int make_workers(struct cv_device *device, const struct cv_config *config
 			const struct cv_device_options *options)
 {
 	struct cv_tun_offloads wanted = { config->offload.tun_tso, config->offload.tun_uso };
+	size_t n = count_workers(config, options);
 	int r = 0;
 
-	device->n_workers = count_workers(config, options);
-	device->workers = calloc(device->n_workers, sizeof(*device->workers));
+	device->workers = calloc(n, sizeof(*device->workers));
 	if (!device->workers)
 		return -ENOMEM;
+	device->n_workers = n;
 	for (size_t i = 0; i < device->n_workers; i++) {
 		struct cv_worker *worker = &device->workers[i];
 
