@@ -73,8 +73,10 @@ int cv_door_listen(const char *name, struct cv_door_file *ret_file)
 	if (fd < 0)
 		return -errno;
 	r = bind_file(fd, &at);
-	if (!r && (listen(fd, BACKLOG) < 0 || lstat(ret_file->path, &status) < 0))
+	if (!r && (listen(fd, BACKLOG) < 0 || lstat(ret_file->path, &status) < 0)) {
 		r = -errno;
+		unlink(ret_file->path);
+	}
 	if (r < 0) {
 		close(fd);
 		return r;

@@ -114,19 +114,25 @@ static bool deletion_ready(struct cv_watch *watch, uint32_t revents)
 	return false;
 }
 
-/* Remember the file that lies there, and hear of its end. */
+/* Remember the file that lies there. */
+static int know_file(struct cv_uapi *uapi, const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return -errno;
+	uapi->dev = status.st_dev;
+	uapi->ino = status.st_ino;
+	memcpy(uapi->path, path, strlen(path) + 1);
+	return 0;
+}
+
+/* Hear of its end. */
 static void follow_file(struct cv_uapi *uapi)
 {
 	struct cv_watch *watch = &uapi->deletion;
-	struct stat status;
 	int r = 0;
 
-	if (!uapi->path[0])
-		return;
-	if (lstat(uapi->path, &status) == 0) {
-		uapi->dev = status.st_dev;
-		uapi->ino = status.st_ino;
-	}
 	*watch = (struct cv_watch){ inotify_init1(IN_NONBLOCK | IN_CLOEXEC), deletion_ready, uapi };
 	/* A socket that is open lives on without a name: its link count changes. */
 	if (watch->fd < 0 ||
@@ -188,6 +194,23 @@ static bool is_bearable(const struct cv_control *control, int error)
 	return !control->options->bare && (error == -EACCES || error == -ENOENT || error == -EROFS);
 }
 
+/* The mode of a socket becomes that of its file: no moment in which others may connect. */
+static int bind_file(struct cv_uapi *uapi, const struct sockaddr_un *address)
+{
+	int fd = uapi->listener.fd, r = 0;
+
+	if (fchmod(fd, 0600) < 0 ||
+	    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		return -errno;
+	if (listen(fd, SOMAXCONN) < 0)
+		r = -errno;
+	if (r == 0)
+		r = know_file(uapi, address->sun_path);
+	if (r < 0)
+		unlink(address->sun_path);
+	return r;
+}
+
 static int make_socket(struct cv_uapi *uapi)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -198,11 +221,8 @@ static int make_socket(struct cv_uapi *uapi)
 	snprintf(address.sun_path, sizeof(address.sun_path), FOLDER "/%s.sock", show.name);
 	make_folder();
 	r = remove_stale(&address);
-	/* The mode of a socket becomes that of its file: no moment in which others may connect. */
-	if (r == 0 && (fchmod(uapi->listener.fd, 0600) < 0 ||
-		       bind(uapi->listener.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		       listen(uapi->listener.fd, SOMAXCONN) < 0))
-		r = -errno;
+	if (r == 0)
+		r = bind_file(uapi, &address);
 	if (is_bearable(uapi->control, r)) {
 		cv_log_warn("%s: no %s: %s, so wg(8) does not see the tunnel, ignoring",
 			    uapi->control->config.name, address.sun_path, strerror(-r));
@@ -214,7 +234,6 @@ static int make_socket(struct cv_uapi *uapi)
 			   r == -EADDRINUSE ? "another daemon answers on it" : strerror(-r));
 		return r;
 	}
-	memcpy(uapi->path, address.sun_path, sizeof(address.sun_path));
 	follow_file(uapi);
 	return 0;
 }
@@ -243,8 +262,8 @@ static int adopt_socket(struct cv_uapi *uapi, int fd)
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
 	/* The kernel terminates a path; an abstract name begins with a zero and has no file. */
-	memcpy(uapi->path, address.sun_path, sizeof(address.sun_path));
-	follow_file(uapi);
+	if (address.sun_path[0] && know_file(uapi, address.sun_path) == 0)
+		follow_file(uapi);
 	return 0;
 }
 
