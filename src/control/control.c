@@ -345,6 +345,9 @@ int cv_control_run(const struct cv_control_options *options, struct cv_config *c
 	if (options->started)
 		options->started(r);
 	if (r < 0) {
+		/* Each step says why it failed, but for what may fail anywhere. */
+		if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+			cv_log_err("%s: cannot start: %s", control.config.name, strerror(-r));
 		end(&control, true);
 		return r;
 	}
