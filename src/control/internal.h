@@ -183,8 +183,8 @@ int cv_resolver_open(struct cv_control *control, struct cv_resolver **ret_resolv
 /* Wait for the first answers, CV_RESOLVER_AWAIT_S at most: where the tunnel is about to swallow the
  * way to the name server. The only call before there is a device. */
 void cv_resolver_await(struct cv_resolver *resolver);
-/* The config changed: look names up that are new. */
-void cv_resolver_change(struct cv_resolver *resolver);
+/* The config changed: look names up that are new. Return: 0, or -ENOMEM with nothing changed. */
+int cv_resolver_change(struct cv_resolver *resolver);
 cv_time cv_resolver_deadline(const struct cv_resolver *resolver);
 /* Names whose peers have not been heard of for 135 s are looked up again. */
 void cv_resolver_turn(struct cv_resolver *resolver, cv_time now);

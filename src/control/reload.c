@@ -104,7 +104,7 @@ static int change_inside(struct cv_control *control, const struct cv_config *to)
 
 static int apply(struct cv_control *control, struct cv_config *to, FILE *findings)
 {
-	int r;
+	int r, changed;
 
 	cv_control_adopt(control, to);
 	r = change_outside(control, to, findings);
@@ -118,7 +118,9 @@ static int apply(struct cv_control *control, struct cv_config *to, FILE *finding
 	cv_config_free(&control->config);
 	control->config = *to;
 	cv_host_change_mark(control->host, cv_control_guard_mark(control));
-	cv_resolver_change(control->resolver);
+	changed = cv_resolver_change(control->resolver);
+	if (r == 0)
+		r = changed;
 	if (control->http)
 		cv_http_change(control->http);
 	if (r < 0)

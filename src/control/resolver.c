@@ -100,21 +100,19 @@ static bool is_same(const struct name *a, const struct name *b)
 	return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
-void cv_resolver_change(struct cv_resolver *resolver)
+int cv_resolver_change(struct cv_resolver *resolver)
 {
 	const struct cv_config *config;
 	struct cv_resolver next;
 
 	if (!resolver)
-		return;
+		return 0;
 	config = &resolver->control->config;
 	next = *resolver;
 	next.n = 0;
 	next.names = calloc(config->n_peers + 1, sizeof(*next.names));
-	if (!next.names) {
-		cv_log_warn("%s: not enough memory for endpoint names, ignoring", config->name);
-		return;
-	}
+	if (!next.names)
+		return -ENOMEM;
 	for (size_t i = 0; i < config->n_peers; i++) {
 		const struct cv_config_peer *from = &config->peers[i];
 		struct name *name = &next.names[next.n], *before;
@@ -134,6 +132,7 @@ void cv_resolver_change(struct cv_resolver *resolver)
 	next.sweep = next.n > 0 ? cv_clock_now() + SWEEP_S * CV_NS_PER_S : CV_TIME_NEVER;
 	next.deadline = next.n > 0 ? 0 : CV_TIME_NEVER;
 	*resolver = next;
+	return 0;
 }
 
 static void tell_failure(const struct cv_resolver *resolver, const struct name *name, cv_time wait)
@@ -304,11 +303,10 @@ int cv_resolver_open(struct cv_control *control, struct cv_resolver **ret_resolv
 		return -ENOMEM;
 	resolver->control = control;
 	resolver->threads = cv_lookups_new(control->loop);
-	if (!resolver->threads) {
-		free(resolver);
+	if (!resolver->threads || cv_resolver_change(resolver) < 0) {
+		cv_resolver_close(resolver);
 		return -ENOMEM;
 	}
-	cv_resolver_change(resolver);
 	begin_lookups(resolver, cv_clock_now());
 	*ret_resolver = resolver;
 	return 0;
@@ -352,7 +350,8 @@ void cv_resolver_close(struct cv_resolver *resolver)
 {
 	if (!resolver)
 		return;
-	cv_lookups_close(resolver->threads);
+	if (resolver->threads)
+		cv_lookups_close(resolver->threads);
 	free(resolver->names);
 	free(resolver);
 }
