@@ -3,8 +3,9 @@
  *
  * libcrypto 3 finds an algorithm by name slowly (a fetch), and makes a context with several
  * allocations. So the algorithms are fetched once a process and the contexts made once a thread, by
- * its first call; every later call only initialises a context again, which allocates nothing. A
- * thread's contexts are freed when it ends.
+ * its first call; every later call only initialises a context again, which allocates nothing. The
+ * thread that sets up makes its own then, when it may still fail. A thread's contexts are freed
+ * when it ends.
  *
  * HMAC is built here from the plain hash: libcrypto's own would look up the digest by name at every
  * new key, and our keys are new at every call.
@@ -37,6 +38,7 @@ struct contexts {
 static EVP_MD *blake2s;
 static EVP_MAC *blake2s_mac;
 static pthread_key_t contexts_key;
+static __thread struct contexts *mine;
 
 static void must(bool ok)
 {
@@ -53,6 +55,37 @@ static void contexts_free(void *arg)
 	free(contexts);
 }
 
+/* NULL where there is no memory. */
+static struct contexts *contexts_new(void)
+{
+	size_t size = CV_MAC_SIZE;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+		OSSL_PARAM_construct_end(),
+	};
+	struct contexts *contexts = calloc(1, sizeof(*contexts));
+
+	if (!contexts)
+		return NULL;
+	contexts->md = EVP_MD_CTX_new();
+	contexts->mac = EVP_MAC_CTX_new(blake2s_mac);
+	if (contexts->md && contexts->mac && EVP_DigestInit_ex(contexts->md, blake2s, NULL) == 1 &&
+	    EVP_MAC_CTX_set_params(contexts->mac, params) == 1 &&
+	    pthread_setspecific(contexts_key, contexts) == 0)
+		return contexts;
+	contexts_free(contexts);
+	return NULL;
+}
+
+static struct contexts *contexts_get(void)
+{
+	if (__builtin_expect(!mine, 0)) {
+		mine = contexts_new();
+		must(mine);
+	}
+	return mine;
+}
+
 int cv_hash_init(void)
 {
 	if (blake2s)
@@ -65,35 +98,8 @@ int cv_hash_init(void)
 		blake2s = NULL;
 		return -ENOSYS;
 	}
-	return 0;
-}
-
-static struct contexts *contexts_new(void)
-{
-	size_t size = CV_MAC_SIZE;
-	const OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-		OSSL_PARAM_construct_end(),
-	};
-	struct contexts *contexts = calloc(1, sizeof(*contexts));
-
-	must(contexts && blake2s);
-	contexts->md = EVP_MD_CTX_new();
-	contexts->mac = EVP_MAC_CTX_new(blake2s_mac);
-	must(contexts->md && contexts->mac);
-	must(EVP_DigestInit_ex(contexts->md, blake2s, NULL) == 1);
-	must(EVP_MAC_CTX_set_params(contexts->mac, params) == 1);
-	must(pthread_setspecific(contexts_key, contexts) == 0);
-	return contexts;
-}
-
-static struct contexts *contexts_get(void)
-{
-	static __thread struct contexts *mine;
-
-	if (__builtin_expect(!mine, 0))
-		mine = contexts_new();
-	return mine;
+	mine = contexts_new();
+	return mine ? 0 : -ENOMEM;
 }
 
 void cv_hash(const struct cv_piece *pieces, size_t n, uint8_t ret_hash[CV_HASH_SIZE])

@@ -7,6 +7,7 @@
  * Call once, before any other function of this module and before threads are started; calling it
  * again does nothing.
  *
- * Return: 0; -ENOSYS when libcrypto has no BLAKE2s; -EIO when libsodium finds no randomness.
+ * Return: 0; -ENOSYS when libcrypto has no BLAKE2s; -ENOMEM; -EIO when libsodium finds no
+ * randomness.
  */
 int cv_crypto_init(void);
