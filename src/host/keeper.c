@@ -249,7 +249,10 @@ static void serve(struct keeper *keeper)
 		if (request.command == CV_KEEPER_CANCEL) /* the hook has ended by itself */
 			continue;
 		reply.result = obey(keeper, &request);
-		send(keeper->socket, &reply, sizeof(reply), MSG_NOSIGNAL);
+		if (send(keeper->socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0) {
+			crash(keeper); /* the tunnel is gone, or would wait for ever */
+			return;
+		}
 	}
 }
 
