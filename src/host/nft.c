@@ -66,17 +66,15 @@ static int load(const char *tunnel, const char *text)
 
 int cv_nft_replace(const char *kind, const char *tunnel, const char *body)
 {
-	char name[96], *text = NULL;
+	char name[96], without[256], *text = NULL;
 	int r;
 
 	cv_nft_name(kind, tunnel, name);
-	if (body)
-		r = asprintf(&text,
-			     "add table inet %s\ndelete table inet %s\ntable inet %s {\n%s}\n",
-			     name, name, name, body);
-	else
-		r = asprintf(&text, "add table inet %s\ndelete table inet %s\n", name, name);
-	if (r < 0)
+	/* Taking back takes no memory. */
+	snprintf(without, sizeof(without), "add table inet %s\ndelete table inet %s\n", name, name);
+	if (!body)
+		return load(tunnel, without);
+	if (asprintf(&text, "%stable inet %s {\n%s}\n", without, name, body) < 0)
 		return -ENOMEM;
 	r = load(tunnel, text);
 	free(text);
