@@ -9,8 +9,9 @@
  * user_data is the id of the watch with the lowest bit saying which of the two polls it is. A
  * completion whose id finds nobody belongs to a watch that was removed and is dropped.
  *
- * A multishot poll ends when the completion queue was full (no IORING_CQE_F_MORE): it is armed
- * again, and arming looks at the fd, so that no edge is lost.
+ * A multishot poll ends when the completion queue was full (no IORING_CQE_F_MORE), or when the
+ * kernel had no memory for it: it is armed again, and arming looks at the fd, so that no edge is
+ * lost.
  *
  * A poll in the kernel holds the file open. Removal therefore does not wait for the next turn:
  * it cancels and runs the kernel's deferred work at once, and an owner who then closes the fd
@@ -120,6 +121,9 @@ static void uring_remove(struct cv_loop *loop, struct cv_watch *watch)
 
 static void handle(struct cv_loop *loop, const struct io_uring_cqe *cqe)
 {
+	const bool out = cqe->user_data & IS_POLLOUT;
+	/* It is the poll that lacked memory, not the file. */
+	const bool lacked = cqe->res == -ENOMEM && !out;
 	struct cv_watch *watch;
 	int ret = 0;
 
@@ -128,11 +132,11 @@ static void handle(struct cv_loop *loop, const struct io_uring_cqe *cqe)
 	watch = cv_loop_find(loop, cqe->user_data);
 	if (!watch)
 		return;
-	if (cqe->user_data & IS_POLLOUT)
+	if (out)
 		watch->state &= ~(uint32_t)CV_WATCH_WANTS_WRITE;
-	else if (cqe->res >= 0 && !(cqe->flags & IORING_CQE_F_MORE))
+	else if (lacked || (cqe->res >= 0 && !(cqe->flags & IORING_CQE_F_MORE)))
 		ret = uring_add(loop, watch);
-	if (cqe->res < 0)
+	if (cqe->res < 0 && !lacked)
 		ret = cqe->res;
 	if (ret)
 		cv_loop_post_failure(loop, watch, ret);
@@ -160,7 +164,7 @@ static int uring_wait(struct cv_loop *loop, bool block)
 	else if (has_work(ring))
 		ret = io_uring_submit_and_get_events(ring);
 	/* EBUSY: the completion queue has overflowed; emptying it below is the cure. */
-	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
+	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -ENOMEM && ret != -EBUSY)
 		return ret;
 	io_uring_for_each_cqe(ring, head, cqe) {
 		handle(loop, cqe);
