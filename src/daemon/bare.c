@@ -120,8 +120,10 @@ static int to_parent = -1;
 
 static void tell_parent(int result)
 {
-	if (result == 0 && write(to_parent, "", 1) < 0)
-		cv_log_debug("nobody waits for us: %s", strerror(errno));
+	int r = result == 0 ? cv_write_all(to_parent, "", 1) : 0;
+
+	if (r < 0)
+		cv_log_debug("nobody waits for us: %s", strerror(-r));
 	close(to_parent);
 }
 
@@ -144,10 +146,13 @@ static int run(const char *name, bool foreground)
 
 	if (result == 0)
 		result = get_fd("WG_UAPI_FD", &options.uapi_fd);
-	if (result == 0)
-		result = cv_crypto_init();
 	if (result < 0)
 		return CV_EXIT_FAILURE;
+	result = cv_crypto_init();
+	if (result < 0) {
+		cv_complain("libsodium or libcrypto does not work: %s", strerror(-result));
+		return CV_EXIT_FAILURE;
+	}
 	cv_config_init(&config);
 	memcpy(config.name, name, strlen(name) + 1);
 	config.table = CV_CONFIG_TABLE_OFF;
@@ -183,8 +188,10 @@ static bool await(int pipe_end)
 	while ((n = read(pipe_end, text, sizeof(text))) != 0) {
 		size_t len = n > 0 ? strnlen(text, (size_t)n) : 0;
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno != EINTR) {
+			cv_complain("cannot hear how it goes: %s", strerror(errno));
 			break;
+		}
 		cv_write_all(STDERR_FILENO, text, len); /* if nobody hears, we still wait */
 		if (n > 0 && len < (size_t)n)
 			return true;
@@ -212,8 +219,10 @@ static int run_in_background(const char *name)
 	}
 	close(ends[1]);
 	works = await(ends[0]);
-	if (!works) /* nothing is left of it when we return */
-		waitpid(child, NULL, 0);
+	if (!works) {
+		kill(child, SIGTERM);    /* unless it has ended, which is the rule */
+		waitpid(child, NULL, 0); /* nothing is left of it when we return */
+	}
 	return works ? CV_EXIT_OK : CV_EXIT_FAILURE;
 }
 

@@ -121,8 +121,12 @@ static void tell(int result)
 	pthread_t thread;
 	char none;
 
-	if (write(start.verdict, &result, sizeof(result)) < 0 || result < 0)
-		return; /* the parent, if there is one, waits for our end */
+	if (cv_write_all(start.verdict, (const char *)&result, sizeof(result)) < 0) {
+		close(start.verdict); /* if there is a parent, it sees that, and ends us */
+		return;
+	}
+	if (result < 0)
+		return; /* the parent waits for our end */
 	while (read(start.verdict, &none, 1) < 0 && errno == EINTR)
 		;
 	close(start.verdict);
@@ -174,8 +178,8 @@ static void pass_signals_on(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
-/* Copy what the child says until it is told how it went. Return: 0, or -errno with the child, its
- * keeper and all that they made gone. */
+/* Copy what the child says until it is told how it went, and close `verdict`. Return: 0, or -errno
+ * with the child, its keeper and all that they made gone. */
 static int await_verdict(int verdict, int words)
 {
 	struct pollfd polls[] = { { verdict, POLLIN, 0 }, { words, POLLIN, 0 } };
@@ -192,12 +196,18 @@ static int await_verdict(int verdict, int words)
 		if (!polls[0].revents)
 			continue;
 		n = read(verdict, &said, sizeof(said));
-		if (n == sizeof(said))
-			result = said;
-		else if (n == 0 || errno != EINTR)
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			cv_complain("cannot hear how it goes: %s", strerror(errno));
+		if (n != sizeof(said))
 			break;
+		result = said;
 	}
 	copy(words, STDERR_FILENO);
+	close(verdict); /* from here on the words are the child's */
+	if (result < 0)
+		kill(child, SIGTERM); /* it ends, has ended, or nobody would ever know of it */
 	return result;
 }
 
