@@ -18,6 +18,7 @@ def pytest_addoption(parser):
     parser.addoption("--convoy", help="the daemon that the stories run")
     parser.addoption("--plain", help="one without sanitizers, for memory and idle wake-ups")
     parser.addoption("--wireguard-go", default="/usr/bin/wireguard-go", help="the one to meet")
+    parser.addoption("--all-faults", action="store_true", help="all rows of faults/, not some")
 
 
 def pytest_configure(config):

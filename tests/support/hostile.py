@@ -15,7 +15,7 @@ import time
 import ends
 import traffic
 from ends import Peer, Tunnel, poll
-from faults import fault
+from badwire import fault
 from lab import PORT, endpoint, inner, inner_addresses
 from net import run
 from pulse import Carrier, Pulse

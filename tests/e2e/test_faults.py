@@ -1,0 +1,149 @@
+"""Every call that can fail does fail once: the tables in faults/, one a module.
+
+A table is in rows, under the file that the calls stand in:
+
+    == loop/epoll.c
+    epoll_open epoll_create1    full: EMFILE refused
+    epoll_wait_events epoll_wait    full: EINTR ok
+    control close    - why no scene can make it fail
+
+which is the function, what it calls (the second call of a kind in it ends in #2), the scene that
+is acted (tests/support/fault_scenes.py), how the call fails there, and how that ends. The calls
+are found in the binary: one without a row fails a test, and so does a row without its call. A
+scene that does not reach its call fails too. Calls that need no row stand in faults/harmless.
+
+`tests/faults-all` acts all rows. A plain run takes some of each scene.
+"""
+import errno
+import pathlib
+import re
+
+import conftest
+import fault_scenes
+import faults
+import pytest
+from lab import Lab
+
+TABLES = pathlib.Path(__file__).parent / "faults"
+SANITIZERS = re.compile(r"__(a|ub|t|l)san_|__sanitizer_|__interceptor_")
+ORDERS = {"SHORT": faults.SHORT, "END": faults.END}
+# Fences that a build with sanitizers leaves out.
+ONLY_PLAIN = "daemon/seccomp.c"
+# A plain run takes one row of so many of a scene, the first at least.
+SAMPLE = 12
+
+
+class Row:
+    """What is done to a call in one scene: {"EINTR": "ok"}; or why nothing is."""
+
+    def __init__(self, file, line):
+        where, _, rest = line.partition("    ")
+        self.site, rest = f"{file} {where}", rest.strip()
+        self.why = rest[2:] if rest.startswith("- ") else None
+        self.scene, _, cases = ("", "", "") if self.why else rest.partition(": ")
+        self.cases = {fault: words[-1] for group in filter(None, cases.split("; "))
+                      for words in [group.split()] for fault in words[:-1]}
+        assert self.why or self.scene in fault_scenes.SCENES and self.cases, line
+
+
+def read_tables():
+    for path in sorted(TABLES.glob("*.txt")):
+        for part in re.split(r"(?m)^== ", path.read_text())[1:]:
+            file, *lines = part.split("\n")
+            for line in filter(None, lines):
+                yield Row(file, line)
+
+
+ROWS = list(read_tables())
+
+
+def harmless():
+    text = (TABLES / "harmless").read_text()
+    return {name for part in re.split(r"(?m)^== .*$", text)[1:] for name in part.split()}
+
+
+def order_of(fault):
+    kind, _, error = fault.rpartition(":")
+    if kind == "RING":
+        return faults.RING - getattr(errno, error)
+    return ORDERS.get(fault) or getattr(errno, fault)
+
+
+@pytest.fixture(scope="module")
+def program(request):
+    return conftest.binary(request.config, "--convoy")
+
+
+@pytest.fixture(scope="module")
+def sites(program):
+    return faults.find_sites(program)
+
+
+def test_every_call_that_can_fail_has_a_row(sites):
+    there = {row.site for row in ROWS if not row.site.startswith(ONLY_PLAIN)}
+    found = {site for site in sites if not site.startswith(ONLY_PLAIN)}
+    assert found - there == set(), "calls without a row in tests/e2e/faults/"
+    assert there - found == set(), "rows whose call is gone"
+
+
+def test_every_import_can_fail_or_is_harmless(program):
+    imports = {name for name in faults.imports(program) if not SANITIZERS.match(name)}
+    assert imports - faults.calls_known() - harmless() == set(), \
+        "imports that neither fault.c nor faults/harmless knows"
+
+
+def test_no_row_stands_twice():
+    keys = [(row.site, row.scene) for row in ROWS]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("scene", fault_scenes.SCENES)
+def test_it_is_borne_or_refused(request, program, sites, tmp_path, scene):
+    rows = [row for row in ROWS if row.scene == scene]
+    if not request.config.getoption("--all-faults"):
+        rows = rows[::SAMPLE]
+    stage = Stage(program, sites, tmp_path, scene)
+    try:
+        for row in rows:
+            for fault, wanted in row.cases.items():
+                stage.act(row.site, fault, wanted)
+    finally:
+        stage.close()
+    assert not stage.wrong, "\n\n".join(stage.wrong)
+
+
+class Stage:
+    """A world for a scene; a new one after each case that went wrong."""
+
+    def __init__(self, program, sites, folder, name):
+        self.wrong, self._lab = [], None
+        self._new = lambda lab: fault_scenes.make(name, lab, sites, folder)
+        self._program = program
+        self._open()
+
+    def _open(self):
+        self._lab = Lab(self._program, quiet=True)
+        self._scene = self._new(self._lab)
+
+    def act(self, site, fault, wanted):
+        orders = self._scene.world.faults
+        try:
+            self._scene.begin()
+            orders.clear()
+            orders.order(site, order_of(fault))
+            how = self._scene.act()
+            assert orders.failed(site), "the scene did not reach it"
+            assert how == wanted, f"{how}, wanted {wanted}"
+        except Exception as wrong:
+            self.wrong.append(f"{site} {fault}: {type(wrong).__name__} {wrong}")
+            self.close()
+            self._open()
+
+    def close(self):
+        """Whatever failed: the world goes, and the next case has a new one."""
+        try:
+            if not self.wrong:
+                self._scene.end()
+        finally:
+            self._scene.world.close()
+            self._lab.close(failed=bool(self.wrong))
