@@ -156,8 +156,9 @@ def test_a_link_that_comes_up_again_begins_a_session_at_once(lab):
     net = lab.net()
     a, _ = lab.pair(net)
     assert traffic.reaches(net.a, inner("b", 4))
-    for state in ("down", "up"):
-        net.a.ip("link", "set", a.name, state)
+    for way in ("down", "up"):
+        net.a.ip("link", "set", a.name, way)
+        a.lines.wait(f"the link went {way}")
     # Less than REKEY_TIMEOUT, which is for who had no answer.
     assert traffic.reaches(net.a, inner("b", 4), count=1, wait_s=3)
 

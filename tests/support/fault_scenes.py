@@ -330,9 +330,15 @@ def pings(world, number):
     return None
 
 
+def nobody(world, number):
+    """To an address that is no peer's: the tunnel answers by ICMP."""
+    traffic.ping_text(world.net.a, "10.77.0.99", count=1, wait_s=1)
+    return None
+
+
 def bulk(world, number):
     """Trains and super-packets both ways; what is lost, TCP sends again."""
-    traffic.Stream(world.net.a, world.net.b, inner("b", 4), port=5001).transfer(1 << 20)
+    traffic.Stream(world.net.a, world.net.b, inner("b", 4), port=5001).transfer(8 << 20)
     return None
 
 
@@ -387,6 +393,7 @@ VERBS = {
     "hup": signals(signal.SIGHUP),
     "usr2": signals(signal.SIGUSR2),
     "pings": pings,
+    "nobody": nobody,
     "bulk": bulk,
     "link": link,
     "routes": routes,

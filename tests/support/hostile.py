@@ -14,8 +14,8 @@ import time
 
 import ends
 import traffic
-from ends import Peer, Tunnel, poll
 from badwire import fault
+from ends import Peer, Tunnel, poll
 from lab import PORT, endpoint, inner, inner_addresses
 from net import run
 from pulse import Carrier, Pulse
