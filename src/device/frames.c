@@ -64,8 +64,8 @@ static void end_session(struct cv_device *device, struct cv_peer *peer,
 		return;
 	cv_log_debug("%s: a peer stopped, its session ends", device->iface.name);
 	cv_session_clear(device, peer);
-	__atomic_store_n(&peer->last_initiation, 0,
-			 __ATOMIC_RELAXED); /* the next may follow at once */
+	/* The next one need not wait for REKEY_TIMEOUT. */
+	__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 	cv_timers_stop(&peer->timers);
 	cv_timers_set_persistent(&peer->timers, persistent_s, now);
 	cv_device_plan(device, peer);

@@ -188,8 +188,6 @@ void cv_device_peers_down(struct cv_device *device)
 		/* Its session is gone: the next one need not wait for REKEY_TIMEOUT. */
 		__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 		cv_session_clear(device, peer);
-		/* As the kernel: who comes up again need not wait. */
-		__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 		cv_stage_purge(&peer->stage, device->plane.pool, &device->path.drops,
 			       CV_DROP_STAGE_PURGED);
 		cv_device_plan(device, peer);
