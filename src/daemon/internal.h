@@ -152,7 +152,8 @@ int cv_keys_path(const char *config_path, const char *key_path, char ret_path[PA
 #else
 #define CV_FEATURE(name) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+/* CV_MEMCHECK: built to be run by valgrind(1). */
+#if defined(CV_MEMCHECK) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
 	CV_FEATURE(address_sanitizer) || CV_FEATURE(thread_sanitizer)
 #define CV_SANITIZED true
 #else

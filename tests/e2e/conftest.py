@@ -17,6 +17,7 @@ RESULT = pytest.StashKey()
 def pytest_addoption(parser):
     parser.addoption("--convoy", help="the daemon that the stories run")
     parser.addoption("--plain", help="one without sanitizers, for memory and idle wake-ups")
+    parser.addoption("--memcheck", help="one that was built for valgrind")
     parser.addoption("--wireguard-go", default="/usr/bin/wireguard-go", help="the one to meet")
     parser.addoption("--all-faults", action="store_true", help="all rows of faults/, not some")
 
