@@ -113,7 +113,7 @@ static void eager_event(enum event event, cv_time now, uint32_t interval_s)
 	switch (event) {
 	case DATA_SENT:
 		if (expires[NEW_HANDSHAKE] == CV_TIME_NEVER)
-			expires[NEW_HANDSHAKE] = now + 15 * S + eager.jitter;
+			expires[NEW_HANDSHAKE] = now + 15 * S - 333 * CV_NS_PER_MS - eager.jitter;
 		eager_authentic(now, KEEPALIVE);
 		break;
 	case DATA_RECEIVED:
