@@ -58,8 +58,8 @@ bool cv_lately_has(const struct cv_lately *lately, const struct cv_endpoint *end
 
 static void forget(struct cv_lately *lately, uint8_t bits)
 {
-	const uint64_t kept = ~(bits * UINT64_C(0x0101010101010101));
-	uint64_t *words = (uint64_t *)(void *)lately->places;
+	const uint32_t kept = ~(bits * UINT32_C(0x01010101));
+	uint32_t *words = (uint32_t *)(void *)lately->places;
 
 	for (size_t i = 0; i < CV_LATELY_PLACES / sizeof(*words); i++)
 		if (words[i] & ~kept)

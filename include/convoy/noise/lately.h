@@ -1,6 +1,7 @@
 /* Whom we sent a cookie to in the last seconds: a set of endpoints in fixed memory. */
 #pragma once
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,9 +19,9 @@ enum {
 
 /* 1 MiB, touched only when used. All zero is an empty one, but for its key. */
 struct cv_lately {
-	uint8_t hash_key[16]; /* random, so that a stranger cannot choose whom he hides */
-	int64_t generation;   /* number of the youngest */
-	uint8_t places[CV_LATELY_PLACES] __attribute__((aligned(8)));
+	uint8_t hash_key[16];          /* random, so that a stranger cannot choose whom he hides */
+	alignas(8) int64_t generation; /* atomic: number of the youngest */
+	alignas(4) uint8_t places[CV_LATELY_PLACES];
 };
 
 /* Whether an endpoint was added; rarely, also when it was not. Any thread. */

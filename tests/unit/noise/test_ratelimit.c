@@ -164,8 +164,8 @@ static void chosen_sources_do_not_collide_under_another_key(void **state)
 		uint64_t prefix;
 
 		do {
-			prefix = n;
 			addr = source(n++);
+			memcpy(&prefix, addr.b, sizeof(prefix));
 		} while (cv_siphash(known, &prefix, sizeof(prefix)) % SLOTS);
 		for (int k = 0; k < 2; k++) {
 			static struct cv_ratelimit_slot own[2][SLOTS];
