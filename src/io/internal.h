@@ -33,7 +33,7 @@ struct cv_udp_scratch {
 	struct envelope send_envelopes[SEND_MAX];
 	struct mmsghdr receive[CV_UDP_RECEIVE_MAX];
 	struct envelope receive_envelopes[CV_UDP_RECEIVE_MAX];
-	bool receive_singles[2]; /* v4, v6: the last trains were all single datagrams */
-	uint32_t overflows[2];   /* v4, v6: what SO_RXQ_OVFL told last */
-	bool gso_supported; /* UDP_SEGMENT worked at open: what cv_udp_reprobe() goes back to */
+	bool receive_small[2]; /* v4, v6: the last messages were small */
+	uint32_t overflows[2]; /* v4, v6: what SO_RXQ_OVFL told last */
+	bool gso_supported;    /* UDP_SEGMENT worked at open: what cv_udp_reprobe() goes back to */
 };

@@ -7,8 +7,8 @@
  * the whole train, for the kernel merges only what agrees in its headers.
  *
  * The number of messages asked for follows the traffic. Sixteen full trains are 1 MiB, which the
- * cache still holds when they are opened; single datagrams are small, and taking 64 of them at a
- * time saves calls.
+ * cache still holds when they are opened; when messages are so small that 64 are no more, as single
+ * datagrams are, taking these at a time saves calls.
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -21,6 +21,9 @@
 /* Errors in a row that a call reads over. What is pending on a socket (an ICMP error, say) is
  * cleared by being read, so two in a row are rare and this many are no accident. */
 enum { ERRORS_MAX = 16 };
+
+/* The mean of a call's messages up to which the next asks for all slots. */
+enum { SMALL_BYTES = CV_UDP_SLOT_SIZE * CV_UDP_RECEIVE_TRAINS / CV_UDP_RECEIVE_MAX };
 
 static void messages_prepare(struct cv_udp_scratch *scratch, uint8_t *slots, int n)
 {
@@ -145,8 +148,8 @@ int cv_udp_receive(struct cv_udp *udp, int fd, uint8_t *slots, struct cv_train *
 		   struct cv_drops *drops, bool *ret_empty)
 {
 	struct cv_udp_scratch *scratch = udp->scratch;
-	bool *singles = &scratch->receive_singles[fd == udp->fd6];
-	const int n = *singles ? CV_UDP_RECEIVE_MAX : CV_UDP_RECEIVE_TRAINS;
+	bool *small = &scratch->receive_small[fd == udp->fd6];
+	const int n = *small ? CV_UDP_RECEIVE_MAX : CV_UDP_RECEIVE_TRAINS;
 	uint64_t datagrams = 0, bytes = 0;
 	uint32_t *overflows = &scratch->overflows[fd == udp->fd6], seen = *overflows;
 	int got, kept = 0;
@@ -171,7 +174,7 @@ int cv_udp_receive(struct cv_udp *udp, int fd, uint8_t *slots, struct cv_train *
 			kept++;
 	}
 	if (got > 0)
-		*singles = datagrams == (uint64_t)got;
+		*small = bytes / (uint64_t)got <= SMALL_BYTES;
 	cv_drops_add(drops, CV_DROP_RECV_OVERFLOW, seen - *overflows);
 	*overflows = seen;
 	udp->receive_trains += (uint64_t)got;
