@@ -194,6 +194,7 @@ static int open_tun(struct cv_device *device, const struct cv_config *config,
 			   config->name);
 		break;
 	case -EPERM:
+	case -EACCES: /* of /dev/net/tun itself */
 		if (device->iface.untouched)
 			cv_log_err("%s: the interface was made for another user", config->name);
 		else

@@ -4,8 +4,10 @@ Each is a generator: the first next() starts it, the second waits for its end an
 saw. `which` finds the binary of an option. (with_args: a mark that is called with a function alone
 would take it for the test.)
 """
+import pathlib
 import re
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -66,8 +68,20 @@ class Idle(threading.Thread):
         self.join()
 
 
+def unvisited(program, folder):
+    """The program with control sockets in folders of its own: `wg show` elsewhere on this machine
+    knocks at all that it finds."""
+    script = pathlib.Path(folder, "convoy")
+    script.write_text('#!/bin/sh\nmkdir -p /run/convoy /run/wireguard\n'
+                      "exec unshare --mount --propagation private sh -c 'mount -t tmpfs none "
+                      f"/run/convoy && mount -t tmpfs none /run/wireguard && exec {program} \"$@\"' "
+                      'sh "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
 def idle(which):
-    with Lab(which("--plain")) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(unvisited(which("--plain"), folder)) as lab:
         net = lab.net()
         for host in (net.a, net.b):  # no neighbour discovery, no multicast reports into the TUN
             host.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
