@@ -43,6 +43,7 @@ static inline void must_be_same_peer(const struct cv_config_peer *a, const struc
 	must(a->persistent_keepalive_s == b->persistent_keepalive_s);
 	must_be_same_prefixes(a->allowed_ips, a->n_allowed_ips, b->allowed_ips, b->n_allowed_ips);
 	must(same_text(a->friendly_name, b->friendly_name));
+	must(a->no_extensions == b->no_extensions);
 }
 
 static inline void must_be_same(const struct cv_config *a, const struct cv_config *b)
@@ -55,7 +56,8 @@ static inline void must_be_same(const struct cv_config *a, const struct cv_confi
 	must_be_same_prefixes(a->addresses, a->n_addresses, b->addresses, b->n_addresses);
 	must_be_same_addrs(a->dns, a->n_dns, b->dns, b->n_dns);
 	must_be_same_words(a->dns_search, a->n_dns_search, b->dns_search, b->n_dns_search);
-	must(a->table == b->table && a->table_number == b->table_number);
+	must(a->table == b->table);
+	must(a->table != CV_CONFIG_TABLE_NUMBER || a->table_number == b->table_number);
 	for (size_t kind = 0; kind < CV_CONFIG_HOOK_KINDS; kind++) {
 		must(a->hooks[kind].n == b->hooks[kind].n);
 		for (size_t i = 0; i < a->hooks[kind].n; i++)
@@ -65,6 +67,7 @@ static inline void must_be_same(const struct cv_config *a, const struct cv_confi
 	must(a->save_config == b->save_config && a->workers == b->workers && a->loop == b->loop);
 	must(!memcmp(&a->offload, &b->offload, sizeof(a->offload)));
 	must(same_text(a->aead, b->aead) && a->log_level == b->log_level);
+	must(a->no_extensions == b->no_extensions && a->ciphers == b->ciphers);
 	must(cv_endpoint_equal(&a->metrics_at, &b->metrics_at));
 	must(a->kill_switch == b->kill_switch);
 	must(a->kill_switch_allow_lan == b->kill_switch_allow_lan);
