@@ -2,9 +2,10 @@
  * fuzz uapi: what comes in on the UAPI socket. A zero ends a piece: what stands before it arrives
  * at once, and what follows after the daemon had time to answer. A byte 1 is many letters.
  *
- * Oracle: however the bytes are cut, the same is done and answered; each request that is whole, and
- * a set that the end of the conversation cuts, has one reply of lines with "errno=" as the last;
- * nothing more of a set is done behind what failed; the conversation ends when its other end does.
+ * Oracle: however the bytes are cut, the same is done and answered as for a client that waits for
+ * each reply; each request that is whole, and a set that the end of the conversation cuts, has one
+ * reply of lines with "errno=" as the last; nothing more of a set is done behind what failed; the
+ * conversation ends when its other end does.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -67,6 +68,7 @@ struct cv_device {
 		size_t n_allowed;
 		struct cv_prefix allowed[ALLOWED_MAX];
 	} peers[PEERS_MAX];
+	bool patient; /* its client sends nothing before the last reply came */
 	bool failed;
 	size_t failed_at; /* how much had been answered then */
 	char done[LOG_MAX];
@@ -97,10 +99,11 @@ static void note_key(struct cv_device *device, const struct cv_key *key)
 /* Bytes that were answered so far. */
 static size_t answered(struct cv_device *device);
 
-/* Behind a failure nothing is done before it was told. */
+/* Behind a failure nothing is done before it was told: for a patient client, so that it is no other
+ * set's doing. */
 static int result(struct cv_device *device, int r)
 {
-	must(!device->failed || answered(device) > device->failed_at);
+	must(!device->failed || !device->patient || answered(device) > device->failed_at);
 	device->failed = r < 0;
 	device->failed_at = answered(device);
 	return r;
@@ -253,10 +256,14 @@ static size_t answered(struct cv_device *device)
 	return talk->heard_len;
 }
 
-static void turn(struct talk *talk)
+/* Return: whether the daemon had something to do. */
+static bool turn(struct talk *talk)
 {
-	must(cv_loop_turn(talk->control.loop, 0, NULL, NULL) >= 0);
+	int called = cv_loop_turn(talk->control.loop, 0, NULL, NULL);
+
+	must(called >= 0);
 	hear(talk);
+	return called > 0;
 }
 
 static void say(struct talk *talk, const uint8_t *piece, size_t len)
@@ -274,8 +281,20 @@ static void say(struct talk *talk, const uint8_t *piece, size_t len)
 	}
 }
 
-static void hold_talk(struct talk *talk, struct input input, bool whole)
+/* Up to the next empty line, with it. */
+static size_t read_request(struct input *input, const uint8_t **ret_piece)
 {
+	const uint8_t *end = memmem(input->at, input->left, "\n\n", 2);
+	bool empty = input->at[0] == '\n'; /* the line before it ended the last request */
+
+	if (empty || !end)
+		return read_piece(input, empty ? 1 : input->left, ret_piece);
+	return read_piece(input, (size_t)(end + 2 - input->at), ret_piece);
+}
+
+static void hold_talk(struct talk *talk, struct input input)
+{
+	bool patient = talk->device.patient;
 	const uint8_t *piece;
 	int fds[2], turns = 0;
 
@@ -284,13 +303,12 @@ static void hold_talk(struct talk *talk, struct input input, bool whole)
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
 	talk->fd = fds[0];
 	must(cv_uapi_client_new(&talk->control, fds[1], forget, talk));
-	if (whole)
-		say(talk, input.at, input.left);
-	while (!whole && input.left) {
-		size_t len = read_until(&input, 0, &piece);
+	while (input.left) {
+		size_t len = patient ? read_request(&input, &piece) : read_until(&input, 0, &piece);
 
 		say(talk, piece, len);
-		turn(talk);
+		while (turn(talk) && patient)
+			must(turns++ < TURNS_MAX);
 	}
 	shutdown(talk->fd, SHUT_WR);
 	while (!talk->over) {
@@ -401,12 +419,13 @@ static size_t count(const uint8_t *data, size_t size, uint8_t byte)
 	return n;
 }
 
-static struct talk *talk_new(void)
+static struct talk *talk_new(bool patient)
 {
 	struct talk *talk = calloc(1, sizeof(*talk));
 
 	must(talk);
 	cv_log_set_level(CV_LOG_SILENT);
+	talk->device.patient = patient;
 	talk->control.device = &talk->device;
 	must(cv_loop_new(CV_LOOP_EPOLL, &talk->control.loop) == 0);
 	return talk;
@@ -414,28 +433,28 @@ static struct talk *talk_new(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct talk *whole, *cut;
+	static struct talk *patient, *cut;
 	struct input joined, pieces;
 	size_t expected;
 	bool is_known;
 
-	if (!whole) {
-		whole = talk_new();
-		cut = talk_new();
+	if (!patient) {
+		patient = talk_new(true);
+		cut = talk_new(false);
 	}
 	/* Each get is answered by some 50 KiB. */
 	if (count(data, size, MANY) > MANY_MAX || count(data, size, 'g') > GETS_MAX)
 		return 0;
 	joined = text_with(data, size, false);
 	pieces = text_with(data, size, true);
-	hold_talk(whole, joined, true);
-	hold_talk(cut, pieces, false);
-	must(whole->device.done_len == cut->device.done_len &&
-	     !memcmp(whole->device.done, cut->device.done, cut->device.done_len));
+	hold_talk(patient, joined);
+	hold_talk(cut, pieces);
+	must(patient->device.done_len == cut->device.done_len &&
+	     !memcmp(patient->device.done, cut->device.done, cut->device.done_len));
 	is_known = expect_replies(joined, &expected);
-	must(!is_known || count_replies(whole) == expected);
-	must(!is_known || (whole->heard_len == cut->heard_len &&
-			   !memcmp(whole->heard, cut->heard, cut->heard_len)));
+	must(!is_known || count_replies(patient) == expected);
+	must(!is_known || (patient->heard_len == cut->heard_len &&
+			   !memcmp(patient->heard, cut->heard, cut->heard_len)));
 	free((void *)(uintptr_t)joined.at);
 	free((void *)(uintptr_t)pieces.at);
 	return 0;
