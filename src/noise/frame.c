@@ -111,7 +111,7 @@ int cv_frame_parse(const uint8_t *text, size_t len, struct cv_frame *ret_frame)
 		return -EBADMSG;
 	if (text[0] != MAGIC || text[1] < CV_FRAME_HELLO || text[1] > CV_FRAME_GOODBYE)
 		return -ENOTSUP;
-	if (text[2] > len - HEADER_SIZE || text[3] != 0)
+	if (text[2] > CV_FRAME_MAX - HEADER_SIZE || text[2] > len - HEADER_SIZE || text[3] != 0)
 		return -EBADMSG;
 	*ret_frame = (struct cv_frame){ .kind = text[1] };
 	end = at + text[2];

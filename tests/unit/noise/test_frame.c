@@ -69,6 +69,19 @@ static void what_is_cut_short_is_refused(void **state)
 	assert_int_equal(parse("\xc1\1\0\1", 4, &frame), -EBADMSG);        /* not reserved */
 }
 
+/* As many bytes of options as a frame has room for, and one more. */
+static void what_is_too_long_is_refused(void **state)
+{
+	uint8_t text[CV_FRAME_MAX + 1] = { 0xc1, CV_FRAME_HELLO, 124, 0, 99, 122 };
+	struct cv_frame frame;
+
+	(void)state;
+	assert_int_equal(cv_frame_parse(text, sizeof(text), &frame), 0);
+	text[2]++;
+	text[5]++;
+	assert_int_equal(cv_frame_parse(text, sizeof(text), &frame), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -76,6 +89,7 @@ int main(void)
 		cmocka_unit_test(packets_are_no_frames),
 		cmocka_unit_test(what_a_later_convoy_adds_is_skipped),
 		cmocka_unit_test(what_is_cut_short_is_refused),
+		cmocka_unit_test(what_is_too_long_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
