@@ -54,13 +54,14 @@ void cv_device_say_goodbye(struct cv_device *device, cv_time now)
 }
 
 /* The session means nothing to the peer any more: what is sent from now on asks for a new one. An
- * older session that ends late, or one that is being replaced already, changes nothing. */
+ * older session that ends late, or one that is being replaced already by either end, changes
+ * nothing: the peer may have been started anew. */
 static void end_session(struct cv_device *device, struct cv_peer *peer,
 			const struct cv_keypair *keypair, cv_time now)
 {
 	uint32_t persistent_s = peer->timers.persistent_s;
 
-	if (cv_rcu_read(&peer->current) != keypair || cv_timers_is_trying(&peer->timers))
+	if (!cv_peer_keypair_is_last(peer, keypair) || cv_timers_is_trying(&peer->timers))
 		return;
 	cv_log_debug("%s: a peer stopped, its session ends", device->iface.name);
 	cv_session_clear(device, peer);

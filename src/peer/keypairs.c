@@ -76,6 +76,16 @@ struct cv_keypair *cv_peer_take_dropped(struct cv_peer *peer)
 	return dropped;
 }
 
+bool cv_peer_keypair_is_last(struct cv_peer *peer, const struct cv_keypair *keypair)
+{
+	bool is_last;
+
+	pthread_spin_lock(&peer->keypairs_lock);
+	is_last = peer->current == keypair && !peer->next;
+	pthread_spin_unlock(&peer->keypairs_lock);
+	return is_last;
+}
+
 size_t cv_peer_clear_keypairs(struct cv_peer *peer,
 			      struct cv_keypair *ret_dropped[CV_PEER_DROPPED_MAX])
 {

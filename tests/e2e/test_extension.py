@@ -144,6 +144,20 @@ def test_goodbye_of_an_older_session_changes_nothing(lab):
     poll(lambda: "sessionAge" not in peer_of(convoy), "that one does")
 
 
+def test_goodbye_that_comes_late_leaves_the_session_that_waits(lab):
+    stranger, convoy = meet(lab, lab.net(), env=FAST)
+    old = stranger.connect()
+    stranger.send(old.seal(inner.echo(A4, B4)))
+    assert inner.is_echo_reply(stranger.receive_packet(old))
+    handshake = stranger.handshake()  # the end that said goodbye is back
+    stranger.send(handshake.initiation())
+    new = handshake.consume_response(stranger.receive(RESPONSE))
+    stranger.send(old.seal(frame(GOODBYE)))
+    convoy.wait_stat("path.in_frames", 1)
+    stranger.send(new.seal(inner.echo(A4, B4)))
+    assert inner.is_echo_reply(stranger.receive_packet(new))
+
+
 def test_an_end_that_stops_says_goodbye_to_convoys_only(lab):
     stranger, convoy = meet(lab, lab.net())
     session = stranger.connect()

@@ -133,6 +133,9 @@ size_t cv_peer_install_keypair(struct cv_peer *peer, struct cv_keypair *keypair,
 bool cv_peer_confirm_keypair(struct cv_peer *peer, const struct cv_keypair *keypair);
 /* What a confirmation left behind, or NULL. Control thread. */
 struct cv_keypair *cv_peer_take_dropped(struct cv_peer *peer);
+/* Whether it is current and no next one waits to take its place. Then only control changes that.
+ * Control thread. */
+bool cv_peer_keypair_is_last(struct cv_peer *peer, const struct cv_keypair *keypair);
 /* Empty all slots, as cv_peer_install_keypair(). Control thread. */
 size_t cv_peer_clear_keypairs(struct cv_peer *peer,
 			      struct cv_keypair *ret_dropped[CV_PEER_DROPPED_MAX]);

@@ -76,6 +76,18 @@ static void a_responder_waits_until_the_new_keypair_was_used(void **state)
 	assert_false(cv_peer_confirm_keypair(peer, &keypairs[1]));
 }
 
+static void the_last_keypair_is_current_and_nothing_waits_behind_it(void **state)
+{
+	install(0, true);
+	assert_true(cv_peer_keypair_is_last(peer, &keypairs[0]));
+	install(1, false);
+	assert_false(cv_peer_keypair_is_last(peer, &keypairs[0]));
+	assert_false(cv_peer_keypair_is_last(peer, &keypairs[1]));
+	cv_peer_confirm_keypair(peer, &keypairs[1]);
+	assert_true(cv_peer_keypair_is_last(peer, &keypairs[1]));
+	assert_false(cv_peer_keypair_is_last(peer, &keypairs[0]));
+}
+
 static void what_a_confirmation_pushes_out_waits_for_control(void **state)
 {
 	install(0, true);
@@ -139,6 +151,8 @@ int main(void)
 						make, unmake),
 		cmocka_unit_test_setup_teardown(a_responder_waits_until_the_new_keypair_was_used,
 						make, unmake),
+		cmocka_unit_test_setup_teardown(
+			the_last_keypair_is_current_and_nothing_waits_behind_it, make, unmake),
 		cmocka_unit_test_setup_teardown(what_a_confirmation_pushes_out_waits_for_control,
 						make, unmake),
 		cmocka_unit_test_setup_teardown(an_initiator_that_finds_a_next_drops_current, make,
