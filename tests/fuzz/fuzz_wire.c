@@ -3,15 +3,19 @@
  *
  * The input is a list of steps, a byte each and what it needs: time passes; a packet comes from the
  * TUN; the device comes under load, or its socket fails; any bytes arrive; the peer sends an
- * initiation, a response, a cookie reply, data, which arrive as they are or changed; something that
- * was sent before arrives again, from elsewhere; a stranger who knows our public key initiates.
- * The peer hears and understands whatever the device sends.
+ * initiation, a response, a cookie reply, data, a frame, under one suite or the other, which arrive
+ * as they are or changed; something that was sent before arrives again, from elsewhere; a stranger
+ * who knows our public key initiates; the device says goodbye. The peer hears and understands
+ * whatever the device sends.
  *
  * Oracle: what is not the peer's own word, fresh and unchanged, is answered by no more bytes than
  * it had, changes nothing that we know of the peer, and is counted once; nothing comes out that the
  * peer did not seal, and nothing twice; received = delivered + keepalives + handshakes + drops;
- * what the device sends under a session opens, each under a number of its own; nobody's doings
- * touch the other peer; and after all that a new handshake succeeds and data goes both ways.
+ * what the device sends under a session opens, each under a number of its own, and under a suite
+ * from just then on when conf/convoy-wire.md says so; a frame that is not heeded is counted by its
+ * reason; a goodbye ends the session it came in if that is the one in use, and else nothing;
+ * nobody's doings touch the other peer; and after all that a new handshake succeeds, data goes both
+ * ways, a hello is answered, and data goes both ways under the suite.
  */
 #include "flow_packets.h"
 #include "fuzz_world.h"
@@ -21,10 +25,13 @@ enum {
 	SAID_MAX = 128,
 	PLAIN_MAX = 256,
 	MAC2 = 16,
+	DATA_IS_FRAME = 64, /* bits of a step that says data */
+	DATA_HAS_SUITE = 128,
 };
 
 static struct far peer, stranger;
 static struct cv_aead aead;
+static bool gcm; /* this machine has it */
 static const struct cv_endpoint peer_at = { .addr = { AF_INET, { 192, 0, 2, 2 } }, .port = 2 };
 static const struct cv_endpoint bystander_at = { .addr = { AF_INET, { 192, 0, 2, 3 } },
 						 .port = OTHER_PORT };
@@ -34,6 +41,8 @@ struct said {
 	uint8_t bytes[WIRE_MAX];
 	uint8_t plain[PLAIN_MAX];
 	uint32_t len, plain_len;
+	size_t session, frame_len; /* of data */
+	enum cv_suite suite;
 	bool taken;     /* the device acted on it */
 	bool delivered; /* what was in it */
 };
@@ -55,6 +64,8 @@ struct knowledge {
 	struct cv_timers timers;
 	struct cv_endpoint remote;
 	struct cv_source local;
+	struct cv_extension extension;
+	const struct cv_suite_keys *suite, *sealing; /* of current */
 };
 
 static void recall(struct cv_peer *of, struct knowledge *ret_knowledge)
@@ -72,6 +83,9 @@ static void recall(struct cv_peer *of, struct knowledge *ret_knowledge)
 	ret_knowledge->last_initiation = of->last_initiation;
 	memcpy(&ret_knowledge->timers, &of->timers, sizeof(of->timers));
 	cv_peer_endpoint(of, world.now, &ret_knowledge->remote, &ret_knowledge->local, &plain);
+	memcpy(&ret_knowledge->extension, &of->extension, sizeof(of->extension));
+	ret_knowledge->suite = of->current ? of->current->suite : NULL;
+	ret_knowledge->sealing = of->current ? of->current->sealing : NULL;
 }
 
 static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before)
@@ -87,6 +101,112 @@ static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before
 	must(!memcmp(&now.timers, &before->timers, sizeof(now.timers)));
 	must(cv_endpoint_equal(&now.remote, &before->remote));
 	must(cv_source_equal(&now.local, &before->local));
+	must(!memcmp(&now.extension, &before->extension, sizeof(now.extension)));
+	must(now.suite == before->suite && now.sealing == before->sealing);
+}
+
+/* Frames ---------------------------------------------------------------------------------- */
+
+/* What a datagram meets. */
+struct before {
+	struct knowledge known;
+	const struct cv_keypair *under; /* of data: the session that it names */
+	bool has_suite;                 /* it */
+	uint64_t invalid, unwanted;     /* frames */
+};
+
+static struct before look(const uint8_t *bytes, size_t len)
+{
+	const uint64_t *count = world.device.path.drops.count;
+	struct before before = { .invalid = count[CV_DROP_FRAME_INVALID],
+				 .unwanted = count[CV_DROP_FRAME_UNWANTED] };
+	const struct cv_index_entry *entry = NULL;
+	struct cv_message_data header;
+
+	recall(world.peer, &before.known);
+	if (cv_message_type(bytes, len) == CV_MESSAGE_DATA) {
+		memcpy(&header, bytes, sizeof(header));
+		entry = cv_index_lookup(world.device.plane.index,
+					cv_le32_get(header.receiver_index));
+	}
+	before.under = entry ? entry->keypair : NULL;
+	before.has_suite = before.under && before.under->suite;
+	return before;
+}
+
+/* A goodbye was heeded. */
+static void check_goodbye(const struct before *met)
+{
+	const struct knowledge *before = &met->known;
+	const struct cv_keypair *under = met->under;
+	bool is_last = before->next ? under == before->next : under == before->current;
+	struct knowledge now;
+
+	recall(world.peer, &now);
+	if (is_last && !cv_timers_is_trying(&before->timers))
+		must(!now.current && !now.next && !now.previous);
+	else
+		must(now.current == (under == before->next ? under : before->current));
+}
+
+/* The session of the peer's that this was said in; NULL: it is kept no more. */
+static struct far_suite *suite_of(const struct said *word)
+{
+	if (peer.n_sessions - word->session > SESSIONS_MAX)
+		return NULL;
+	return &peer.suites[word->session % SESSIONS_MAX];
+}
+
+static void heed(const struct cv_frame *frame, struct far_suite *suite)
+{
+	const struct cv_suite_offer *ours = &world.device.offer;
+
+	if (frame->kind == CV_FRAME_HELLO) {
+		suite->asked = true;
+		if (!suite->agreed)
+			suite->agreed = cv_suite_choose(ours, &frame->offer);
+	} else if (frame->kind == CV_FRAME_ANSWER && frame->suite && !suite->agreed) {
+		suite->agreed = frame->suite;
+		suite->switched = true;
+	}
+}
+
+/* The device took a word with a frame in it. */
+static void check_frame(const struct said *word, const struct before *before)
+{
+	const uint64_t *count = world.device.path.drops.count;
+	uint64_t invalid = count[CV_DROP_FRAME_INVALID] - before->invalid;
+	uint64_t unwanted = count[CV_DROP_FRAME_UNWANTED] - before->unwanted;
+	struct far_suite *suite = suite_of(word);
+	struct cv_frame frame;
+	int r = cv_frame_parse(word->plain, word->frame_len, &frame);
+	bool off = world.peer->extension.off;
+
+	if (r == 0 && !off && frame.kind == CV_FRAME_ANSWER && !before->has_suite && frame.suite &&
+	    !world.device.offer.cost_ns[frame.suite])
+		r = -EBADMSG;
+	must(invalid == (r == -EBADMSG));
+	must(unwanted == (r != -EBADMSG && (r < 0 || off)));
+	if (r < 0 || off)
+		return;
+	must(world.peer->extension.state == CV_EXTENSION_CONVOY);
+	if (suite)
+		heed(&frame, suite);
+	if (frame.kind == CV_FRAME_GOODBYE)
+		check_goodbye(before);
+}
+
+/* What is data, keepalives and frames too, was taken. */
+static void check_taken(const struct said *word, const struct before *before)
+{
+	struct far_suite *suite = suite_of(word);
+
+	if (word->suite && suite) {
+		must(suite->agreed == word->suite);
+		suite->switched = true;
+	}
+	if (word->frame_len)
+		check_frame(word, before);
 }
 
 /* Arrivals -------------------------------------------------------------------------------- */
@@ -166,7 +286,8 @@ static void arrive(const uint8_t *bytes, size_t len, const struct cv_endpoint *f
 	uint64_t handshakes = world.worker.path.counts.in_handshakes;
 	size_t first = world.n_sent;
 	bool asks = world.peer->handshake->jar.mac1_unanswered, admitted = true, taken;
-	struct knowledge known, others;
+	struct knowledge others;
+	struct before before;
 	int type;
 
 	if (!len)
@@ -174,7 +295,7 @@ static void arrive(const uint8_t *bytes, size_t len, const struct cv_endpoint *f
 	type = cv_message_type(bytes, len);
 	if (type == CV_MESSAGE_INITIATION || type == CV_MESSAGE_RESPONSE)
 		admitted = is_admitted(bytes, len, from);
-	recall(world.peer, &known);
+	before = look(bytes, len);
 	recall(world.bystander, &others);
 	world_receive(bytes, len, from, take_packet);
 	check_inbound();
@@ -186,8 +307,10 @@ static void arrive(const uint8_t *bytes, size_t len, const struct cv_endpoint *f
 	if (taken) {
 		must(word && admitted);
 		word->taken = true;
+		if (type == CV_MESSAGE_DATA)
+			check_taken(word, &before);
 	} else {
-		must_be_unchanged(world.peer, &known);
+		must_be_unchanged(world.peer, &before.known);
 		must(handshake_drops() == drops + handshakes);
 	}
 	if (!word || type == CV_MESSAGE_INITIATION)
@@ -263,7 +386,61 @@ static struct cv_endpoint read_place(uint8_t how)
 	return at;
 }
 
-static size_t read_data(struct input *input, uint8_t how, uint8_t *out)
+/* Hello, answer or goodbye, as it is or broken, or any bytes that are no packet. */
+static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
+{
+	struct cv_frame frame = { .kind = (enum cv_frame_kind)(1 + read8(input) % 3) };
+	uint32_t len;
+
+	if (how & 8) {
+		len = read8(input) % 64 + 1U;
+		read_bytes(input, plain, len);
+	} else {
+		frame.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = read8(input) * 8U;
+		frame.offer.cost_ns[CV_SUITE_AES256_GCM] = read8(input) * 8U;
+		frame.suite = (enum cv_suite)(read8(input) % CV_SUITES);
+		len = (uint32_t)cv_frame_write(&frame, plain);
+	}
+	if (how & 16)
+		plain[read8(input) % len] ^= read8(input);
+	plain[0] = 0xc0 | (plain[0] & 15);
+	return len;
+}
+
+/* Sealed in a session, and noted. */
+static size_t say_data(struct input *input, uint8_t how, enum cv_suite suite, const uint8_t *plain,
+		       uint32_t len, uint8_t *out)
+{
+	size_t back = how & 32 ? read8(input) : 0, sealed;
+
+	memcpy(out + 16, plain, len);
+	sealed = far_seal(&peer, back, suite, &aead, len, out);
+	if (sealed) {
+		note(out, sealed, plain, len);
+		said.list[said.n - 1].session = peer.n_sessions - 1 - back;
+		said.list[said.n - 1].suite = suite;
+	}
+	return sealed;
+}
+
+static size_t say_frame(struct input *input, uint8_t how, enum cv_suite suite, uint8_t *out)
+{
+	uint8_t plain[PLAIN_MAX];
+	uint32_t len;
+	size_t sealed;
+
+	if (said.n == SAID_MAX)
+		return 0;
+	len = read_frame(input, how, plain);
+	sealed = say_data(input, how, suite, plain, len, out);
+	if (sealed) {
+		said.list[said.n - 1].plain_len = 0; /* to be delivered */
+		said.list[said.n - 1].frame_len = len;
+	}
+	return sealed;
+}
+
+static size_t read_data(struct input *input, uint8_t how, enum cv_suite suite, uint8_t *out)
 {
 	struct made made = { .family = AF_INET, .protocol = IPPROTO_UDP, .ttl = 64 };
 	uint8_t plain[PLAIN_MAX];
@@ -285,18 +462,18 @@ static size_t read_data(struct input *input, uint8_t how, uint8_t *out)
 		put16(plain + 26, 0);
 		len = made_len(&made);
 	}
-	memcpy(out + 16, plain, len);
-	sealed = far_seal(&peer, how & 32 ? read8(input) : 0, &aead, len, out);
-	if (sealed)
-		note(out, sealed, plain, how & 16 ? 0 : len);
+	sealed = say_data(input, how, suite, plain, len, out);
+	if (sealed && how & 16)
+		said.list[said.n - 1].plain_len = 0;
 	return sealed;
 }
 
 static size_t read_message(struct input *input, uint8_t what, uint8_t how, uint8_t *out)
 {
+	enum cv_suite suite = what & DATA_HAS_SUITE && gcm ? CV_SUITE_AES256_GCM : 0;
 	size_t len = 0;
 
-	switch (what) {
+	switch (what % 10 - 6) {
 	case 0:
 		len = far_initiate(&peer, out);
 		break;
@@ -309,7 +486,9 @@ static size_t read_message(struct input *input, uint8_t what, uint8_t how, uint8
 				len = far_cookie(&peer, &world.sent[i], out);
 		break;
 	default:
-		return read_data(input, how, out);
+		if (what & DATA_IS_FRAME)
+			return say_frame(input, how, suite, out);
+		return read_data(input, how, suite, out);
 	}
 	if (len)
 		note(out, len, NULL, 0);
@@ -344,6 +523,18 @@ static void from_tun(struct input *input)
 	far_hear(&peer, &aead, first);
 }
 
+static void say_goodbye(void)
+{
+	size_t first = world.n_sent;
+
+	world.stops = true;
+	cv_device_say_goodbye(&world.device, world.now);
+	must(world.n_sent <= first + 1);
+	must(world.n_sent == first || world.peer->extension.state == CV_EXTENSION_CONVOY);
+	far_hear(&peer, &aead, first);
+	world.stops = false;
+}
+
 static void step(struct input *input)
 {
 	static const int errors[] = { 0, EAGAIN, ENOBUFS, EPERM, ENETUNREACH, EMSGSIZE, EINVAL, 0 };
@@ -363,6 +554,8 @@ static void step(struct input *input)
 		world.send_error = errors[how & 7];
 		if (how & 8)
 			world.device.loaded_until = world.now + CV_NS_PER_S;
+		if (how & 16)
+			say_goodbye();
 		return;
 	case 3: /* any bytes, as any message */
 		how = read8(input);
@@ -388,13 +581,53 @@ static void step(struct input *input)
 		break;
 	default:
 		how = read8(input);
-		len = read_message(input, (uint8_t)(what % 10 - 6), how, bytes);
+		len = read_message(input, what, how, bytes);
 		break;
 	}
 	if (len)
 		len = change(input, how, bytes, len);
 	from = read_place(how);
 	arrive(bytes, len, &from);
+}
+
+/* The peer says a frame: its kind - 1, and what else read_frame() reads. */
+static void say(const char *bytes, size_t len)
+{
+	struct input frame = { (const uint8_t *)bytes, len };
+	uint8_t out[WIRE_MAX];
+	size_t sealed = say_frame(&frame, 0, CV_SUITE_CHACHA20_POLY1305, out);
+
+	must(sealed);
+	arrive(out, sealed, &peer_at);
+}
+
+/* There is a session: hello, the suite both ways, goodbye. */
+static void must_extend(void)
+{
+	struct far_suite *suite = &peer.suites[(peer.n_sessions - 1) % SESSIONS_MAX];
+	bool off = world.peer->extension.off;
+	struct input data = { (const uint8_t *)"\12", 1 };
+	size_t answers = peer.answers, first, len;
+	uint8_t bytes[WIRE_MAX];
+
+	say("\0\144\144", 3);
+	must(peer.answers == answers + !off);
+	if (suite->agreed) {
+		len = read_data(&data, 8, suite->agreed, bytes);
+		arrive(bytes, len, &peer_at);
+		must(said.list[said.n - 1].delivered);
+	}
+	data = (struct input){ (const uint8_t *)"\1\12", 2 };
+	first = world.n_sent;
+	from_tun(&data);
+	must(world.n_sent > first && world.sent[first].bytes[0] == CV_MESSAGE_DATA);
+	must(world.sent[first].bytes[1] == suite->agreed);
+	say("\2", 1);
+	data = (struct input){ (const uint8_t *)"\1\12", 2 };
+	first = world.n_sent;
+	from_tun(&data);
+	must(world.n_sent > first);
+	must(world.sent[first].bytes[0] == (off ? CV_MESSAGE_DATA : CV_MESSAGE_INITIATION));
 }
 
 /* All is quiet, and both want to talk. */
@@ -418,7 +651,7 @@ static void must_recover(void)
 	note(bytes, len, NULL, 0);
 	arrive(bytes, len, &peer_at);
 	must(peer.n_sessions == sessions + 1 || peer.n_sessions > sessions);
-	len = read_data(&data, 8, bytes);
+	len = read_data(&data, 8, CV_SUITE_CHACHA20_POLY1305, bytes);
 	arrive(bytes, len, &peer_at);
 	must(said.list[said.n - 1].delivered);
 
@@ -427,6 +660,7 @@ static void must_recover(void)
 	from_tun(&data);
 	must(world.n_sent > first && world.sent[first].bytes[0] == CV_MESSAGE_DATA);
 	must(cv_endpoint_equal(&world.sent[first].to, &peer_at));
+	must_extend();
 }
 
 static void far_open(struct far *far, uint8_t private_byte)
@@ -449,6 +683,16 @@ static void begin(struct far *ret_peer, struct far *ret_stranger, struct cv_iden
 	far_open(ret_stranger, 0x33);
 	memset(key, 0x44, sizeof(key));
 	cv_identity_init(ret_bystander, key);
+	gcm = cv_aead_key_prepare(&aead, CV_SUITE_AES256_GCM, key, &(struct cv_suite_key){ 0 }) ==
+	      0;
+}
+
+/* What it says of itself beyond WireGuard. */
+static void set_extension(uint8_t how)
+{
+	world.device.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = how & 8 ? 0 : 1000;
+	world.device.offer.cost_ns[CV_SUITE_AES256_GCM] = how & 4 || !gcm ? 0 : 300;
+	world.peer->extension.off = how & 2;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -456,7 +700,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct far fresh_peer, fresh_stranger;
 	static struct cv_identity bystander;
 	struct input input = { data, size };
-	uint8_t psk[32] = { 0 };
+	uint8_t psk[32] = { 0 }, how;
 
 	if (!world.device.up)
 		begin(&fresh_peer, &fresh_stranger, &bystander);
@@ -466,7 +710,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	said.n = said.packets = 0;
 	world.peer = world_add_peer(peer.self.public_key, 1, &peer_at);
 	world.bystander = world_add_peer(bystander.public_key, 2, &bystander_at);
-	psk[0] = read8(&input) & 1;
+	how = read8(&input);
+	set_extension(how);
+	psk[0] = how & 1;
 	cv_handshake_set_psk(world.peer->handshake, psk);
 	cv_handshake_set_psk(&peer.handshake, psk);
 	for (int steps = 0; input.left && steps < STEPS_MAX; steps++)

@@ -34,6 +34,15 @@ struct datagram {
 	uint8_t bytes[WIRE_MAX];
 };
 
+/* What is beyond WireGuard in a session of the far side's. */
+struct far_suite {
+	struct cv_suite_keys keys;
+	bool derived;
+	enum cv_suite agreed; /* the device opens what is under it */
+	bool switched;        /* and seals with it */
+	bool greeted, asked;  /* hellos: one of the device's came, the device took one */
+};
+
 /* The far side of one tunnel: an honest one, made of the same handshake as we. */
 struct far {
 	struct cv_identity self;
@@ -43,8 +52,10 @@ struct far {
 	bool asked;   /* an initiation of the device's was taken and is not answered yet */
 	bool garbled; /* somebody may have changed an index of ours on the way: no key covers it */
 	struct cv_keypair sessions[SESSIONS_MAX];
-	size_t n_sessions;                   /* ever; the last SESSIONS_MAX of them are kept */
-	uint64_t next_counter[SESSIONS_MAX]; /* of what the device sends under it */
+	struct far_suite suites[SESSIONS_MAX]; /* of these */
+	size_t n_sessions;                     /* ever; the last SESSIONS_MAX of them are kept */
+	uint64_t next_counter[SESSIONS_MAX];   /* of what the device sends under it */
+	size_t answers;                        /* to hellos */
 };
 
 static struct {
@@ -54,6 +65,7 @@ static struct {
 	cv_time now;
 	int64_t wall_ns;
 	int send_error; /* of every send, 0: none */
+	bool stops;     /* the device says goodbye */
 	struct datagram sent[SENT_MAX];
 	size_t n_sent;
 	uint64_t sent_bytes;
@@ -144,6 +156,7 @@ static inline void world_open(const uint8_t private_key[32])
 	cv_log_set_level(CV_LOG_SILENT);
 	cv_vault_init(&device->secrets, sizeof(struct cv_identity));
 	cv_vault_init(&device->keypairs, sizeof(struct cv_keypair));
+	cv_vault_init(&device->suites, sizeof(struct cv_suite_keys));
 	device->self = cv_vault_take(&device->secrets);
 	device->cookies = cv_vault_take(&device->secrets);
 	must(device->self && device->cookies);
@@ -192,7 +205,7 @@ static inline void world_reset(uint64_t seed)
 	cv_graveyard_bury(&device->graveyard);
 	while (cv_wishes_take(&device->plane.wishes, &bits))
 		;
-	must(device->keypairs.taken == 0);
+	must(device->keypairs.taken == 0 && device->suites.taken == 0);
 	/* An entry that was left in it is a leak now. */
 	if (device->plane.index)
 		cv_index_free(device->plane.index);
@@ -221,6 +234,39 @@ static inline void world_turn(void)
 	cv_device_turn(&world.device, world.now);
 }
 
+static inline struct cv_ring_message *world_slot(size_t len)
+{
+	struct cv_ring_message *slot = cv_ring_free_slot(&world.worker.ring);
+
+	must(slot && len <= CV_RING_MESSAGE_MAX);
+	slot->len = (uint16_t)len;
+	return slot;
+}
+
+/* What the worker sets aside for control. */
+static inline void world_pass(const struct cv_inbound_step *step, const struct cv_train *train)
+{
+	struct cv_ring_message *slot;
+
+	for (size_t i = 0; i < step->handshakes_n; i++) {
+		slot = world_slot(step->handshakes[i].len);
+		slot->is_frame = false;
+		slot->remote = train->remote;
+		slot->local = train->local;
+		memcpy(slot->data, step->handshakes[i].data, slot->len);
+		cv_ring_push(&world.worker.ring);
+	}
+	for (size_t i = 0; i < step->frames_n; i++) {
+		uint32_t len = step->frames[i].len;
+
+		slot = world_slot(len < CV_FRAME_MAX ? len : CV_FRAME_MAX);
+		slot->is_frame = true;
+		slot->session = step->frames[i].session;
+		memcpy(slot->data, step->frames[i].text, slot->len);
+		cv_ring_push(&world.worker.ring);
+	}
+}
+
 /* A packet inside, as it came out of the tunnel. */
 typedef void world_take(const uint8_t *packet, uint32_t len);
 
@@ -247,16 +293,7 @@ static inline void world_receive(const uint8_t *bytes, size_t len, const struct 
 			must(cv_path_unmerge(&worker->path, g, pkts) == 1);
 			take(pkts[0]->data, pkts[0]->len);
 		}
-		for (size_t i = 0; i < step.handshakes_n; i++) {
-			struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
-
-			must(slot && step.handshakes[i].len <= CV_RING_MESSAGE_MAX);
-			slot->remote = train.remote;
-			slot->local = train.local;
-			slot->len = (uint16_t)step.handshakes[i].len;
-			memcpy(slot->data, step.handshakes[i].data, slot->len);
-			cv_ring_push(&worker->ring);
-		}
+		world_pass(&step, &train);
 	}
 	world_turn();
 	free(train.data);
@@ -298,6 +335,7 @@ static inline struct cv_keypair *far_new_session(struct far *far)
 	if (far->n_sessions >= SESSIONS_MAX)
 		pthread_spin_destroy(&keypair->replay_lock);
 	memset(keypair, 0, sizeof(*keypair));
+	memset(&far->suites[far->n_sessions % SESSIONS_MAX], 0, sizeof(far->suites[0]));
 	far->next_counter[far->n_sessions % SESSIONS_MAX] = 0;
 	must(cv_noise_begin_session(&far->handshake, world.now, keypair) == 0);
 	far->n_sessions++;
@@ -353,19 +391,33 @@ static inline size_t far_cookie(struct far *far, const struct datagram *answered
 	return sizeof(struct cv_message_cookie);
 }
 
+/* The keys of the other suite, of a session that is kept: anybody who has one has them. */
+static inline const struct cv_suite_keys *far_suite_keys(struct far *far, size_t slot,
+							 const struct cv_aead *aead)
+{
+	struct far_suite *suite = &far->suites[slot];
+
+	if (!suite->derived)
+		must(cv_suite_derive(&far->sessions[slot], aead, CV_SUITE_AES256_GCM,
+				     &suite->keys) == 0);
+	suite->derived = true;
+	return &suite->keys;
+}
+
 /* Message 4 with text that lies at out + 16, under a session counted back from the last. Return: 0
  * when there is none. */
-static inline size_t far_seal(struct far *far, size_t back, struct cv_aead *aead, uint32_t len,
-			      uint8_t *out)
+static inline size_t far_seal(struct far *far, size_t back, enum cv_suite suite,
+			      struct cv_aead *aead, uint32_t len, uint8_t *out)
 {
 	struct cv_keypair *keypair;
-	struct cv_message_data header = { .type = cv_le32_of(CV_MESSAGE_DATA) };
+	struct cv_message_data header = { .type = cv_le32_of(cv_message_data_type(suite)) };
 	struct cv_aead_job job = { .text = out + 16, .len = len };
+	size_t slot = (far->n_sessions - 1 - back) % SESSIONS_MAX;
 
 	if (back >= far->n_sessions || back >= SESSIONS_MAX)
 		return 0;
-	keypair = &far->sessions[(far->n_sessions - 1 - back) % SESSIONS_MAX];
-	job.key = &keypair->send;
+	keypair = &far->sessions[slot];
+	job.key = suite ? &far_suite_keys(far, slot, aead)->send.key : &keypair->send;
 	job.counter = keypair->send_counter++;
 	header.receiver_index = cv_le32_of(keypair->remote_index);
 	header.counter = cv_le64_of(job.counter);
@@ -385,24 +437,53 @@ static inline void far_hear_initiation(struct far *far, const struct datagram *d
 		far->asked = true;
 }
 
+/* A frame of the device's. */
+static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *text, size_t len)
+{
+	struct far_suite *suite = &far->suites[slot];
+	struct cv_frame frame;
+
+	must(cv_frame_parse(text, len, &frame) == 0 && !world.peer->extension.off);
+	switch (frame.kind) {
+	case CV_FRAME_HELLO:
+		must(!far->sessions[slot].initiator && !suite->greeted);
+		must(!memcmp(&frame.offer, &world.device.offer, sizeof(frame.offer)));
+		suite->greeted = true;
+		return;
+	case CV_FRAME_ANSWER:
+		must(suite->asked && frame.suite == suite->agreed);
+		far->answers++;
+		return;
+	case CV_FRAME_GOODBYE:
+		must(world.stops);
+	}
+}
+
 /* Try a session. Return: whether the datagram is of it; then its number was not used before. */
 static inline bool far_open_data(struct far *far, size_t session, struct cv_aead *aead,
 				 const struct datagram *datagram)
 {
-	uint8_t *text = exact(datagram->bytes + 16, datagram->len - 16);
-	struct cv_aead_job job = { .text = text, .len = datagram->len - 32 };
+	uint8_t *copy = exact(datagram->bytes, datagram->len);
+	struct cv_aead_job job = { .text = copy + 16, .len = datagram->len - 32 };
 	struct cv_message_data header;
+	unsigned suite;
 
 	memcpy(&header, datagram->bytes, sizeof(header));
-	job.key = &far->sessions[session].receive;
+	suite = cv_message_suite(&header);
+	must(suite < CV_SUITES);
+	job.key = suite ? &far_suite_keys(far, session, aead)->receive.key
+			: &far->sessions[session].receive;
 	job.counter = cv_le64_get(header.counter);
 	cv_aead_open(aead, &job, 1);
-	free(text);
-	if (!job.ok)
-		return false;
-	must(job.counter >= far->next_counter[session]);
-	far->next_counter[session] = job.counter + 1;
-	return true;
+	if (job.ok) {
+		must(job.counter >= far->next_counter[session]);
+		far->next_counter[session] = job.counter + 1;
+		must(!suite == !far->suites[session].switched);
+		if (cv_frame_is(job.text, job.len))
+			far_hear_frame(far, session, job.text, job.len);
+	}
+	free(copy);
+	return job.ok;
 }
 
 /* What the device sends under a session opens. */
