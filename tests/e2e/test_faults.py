@@ -6,13 +6,15 @@ A table is in rows, under the file that the calls stand in:
     epoll_open epoll_create1    full: EMFILE refused
     epoll_wait_events epoll_wait    full: EINTR ok
     control close    - why no scene can make it fail
+    * add_own eventfd    life: EMFILE ok
 
 which is the function, what it calls (the second call of a kind in it ends in #2), the scene that
 is acted (tests/support/fault_scenes.py), how the call fails there, and how that ends. The calls
 are found in the binary: one without a row fails a test, and so does a row without its call. A
 scene that does not reach its call fails too. Calls that need no row stand in faults/harmless.
 
-`tests/faults-all` acts all rows. A plain run takes some of each scene.
+`tests/faults-all` acts all rows. A plain run takes some of each scene, and those with a star: they
+hold what was wrong once.
 """
 import errno
 import pathlib
@@ -37,7 +39,8 @@ class Row:
     """What is done to a call in one scene: {"EINTR": "ok"}; or why nothing is."""
 
     def __init__(self, file, line):
-        where, _, rest = line.partition("    ")
+        where, _, rest = line.removeprefix("* ").partition("    ")
+        self.starred = line.startswith("* ")
         self.site, rest = f"{file} {where}", rest.strip()
         self.why = rest[2:] if rest.startswith("- ") else None
         self.scene, _, cases = ("", "", "") if self.why else rest.partition(": ")
@@ -79,6 +82,16 @@ def sites(program):
     return faults.find_sites(program)
 
 
+@pytest.fixture(scope="module")
+def stages(program, sites, tmp_path_factory):
+    """One of a plain tunnel, and one of a tunnel with all that there is."""
+    both = [Stage(program, sites, tmp_path_factory.mktemp("faults"), full)
+            for full in (False, True)]
+    yield both
+    for stage in both:
+        stage.close()
+
+
 def test_every_call_that_can_fail_has_a_row(sites):
     there = {row.site for row in ROWS if not row.site.startswith(ONLY_PLAIN)}
     found = {site for site in sites if not site.startswith(ONLY_PLAIN)}
@@ -98,35 +111,38 @@ def test_no_row_stands_twice():
 
 
 @pytest.mark.parametrize("scene", fault_scenes.SCENES)
-def test_it_is_borne_or_refused(request, program, sites, tmp_path, scene):
+def test_it_is_borne_or_refused(request, stages, scene):
     rows = [row for row in ROWS if row.scene == scene]
     if not request.config.getoption("--all-faults"):
-        rows = rows[::SAMPLE]
-    stage = Stage(program, sites, tmp_path, scene)
-    try:
-        for row in rows:
-            for fault, wanted in row.cases.items():
-                stage.act(row.site, fault, wanted)
-    finally:
-        stage.close()
+        rows = [row for number, row in enumerate(rows) if row.starred or number % SAMPLE == 0]
+    stage = stages[scene == "full"]
+    stage.enter(scene)
+    for row in rows:
+        for fault, wanted in row.cases.items():
+            stage.act(row.site, fault, wanted)
+    stage.leave()
     assert not stage.wrong, "\n\n".join(stage.wrong)
 
 
 class Stage:
-    """A world for a scene; a new one after each case that went wrong."""
+    """A world, in which scenes are acted; a new one after each case that went wrong."""
 
-    def __init__(self, program, sites, folder, name):
-        self.wrong, self._lab = [], None
-        self._new = lambda lab: fault_scenes.make(name, lab, sites, folder)
-        self._program = program
-        self._open()
+    def __init__(self, program, sites, folder, full):
+        self._make = lambda: (lab := Lab(program, quiet=True),
+                              fault_scenes.World(lab, sites, folder, full))
+        self._lab = self._world = None
 
-    def _open(self):
-        self._lab = Lab(self._program, quiet=True)
-        self._scene = self._new(self._lab)
+    def enter(self, scene):
+        self.wrong, self._name = [], scene
+        self._set()
+
+    def _set(self):
+        if not self._world:
+            self._lab, self._world = self._make()
+        self._scene = fault_scenes.SCENES[self._name](self._world)
 
     def act(self, site, fault, wanted):
-        orders = self._scene.world.faults
+        orders = self._world.faults
         try:
             self._scene.begin()
             orders.clear()
@@ -136,14 +152,21 @@ class Stage:
             assert how == wanted, f"{how}, wanted {wanted}"
         except Exception as wrong:
             self.wrong.append(f"{site} {fault}: {type(wrong).__name__} {wrong}")
-            self.close()
-            self._open()
+            self.close(failed=True)
+            self._set()
 
-    def close(self):
-        """Whatever failed: the world goes, and the next case has a new one."""
+    def leave(self):
         try:
-            if not self.wrong:
-                self._scene.end()
-        finally:
-            self._scene.world.close()
-            self._lab.close(failed=bool(self.wrong))
+            self._world.faults.clear()
+            self._scene.end()
+            self._world.near.check_sane()
+        except Exception as wrong:
+            self.wrong.append(f"at its end: {type(wrong).__name__} {wrong}")
+            self.close(failed=True)
+
+    def close(self, failed=False):
+        """Whatever failed: the world goes."""
+        if self._world:
+            lab, world, self._lab, self._world = self._lab, self._world, None, None
+            world.close()
+            lab.close(failed=failed)

@@ -26,6 +26,7 @@
 /* How each tells that it failed. */
 #define MINUS_ONE(call)    X(call, -1) /* and errno */
 #define DONE_BUT(call)     Y(call, -1) /* what it is to do is done */
+#define TAKEN_BUT(call)    Z(call, -1) /* with nothing to put into: what it takes is freed */
 #define MINUS_ERROR(call)  X(call, -fault)
 #define ERROR_NUMBER(call) X(call, fault)
 #define NOTHING(call)      X(call, 0) /* null, and errno */
@@ -53,7 +54,7 @@
 	MINUS_ONE(stat64) MINUS_ONE(syscall) MINUS_ONE(tcgetattr) \
 	MINUS_ONE(tcsetattr) MINUS_ONE(timerfd_create) MINUS_ONE(timerfd_settime) \
 	MINUS_ONE(unlink) MINUS_ONE(waitpid) MINUS_ONE(write) MINUS_ONE(writev) \
-	MINUS_ONE(json_array_append_new) MINUS_ONE(json_object_set_new) MINUS_ONE(json_object_update) \
+	TAKEN_BUT(json_array_append_new) TAKEN_BUT(json_object_set_new) MINUS_ONE(json_object_update) \
 	MINUS_ONE(json_dumpf) \
 	MINUS_ERROR(io_uring_queue_init_params) MINUS_ERROR(io_uring_submit) \
 	MINUS_ERROR(io_uring_submit_and_get_events) MINUS_ERROR(io_uring_submit_and_wait) \
@@ -209,5 +210,6 @@ static void fail_completion(struct io_uring *ring, int error)
 	}
 #define X(call, failed) DEFINE(call, failed, (void)0)
 #define Y(call, failed) DEFINE(call, failed, real(ARGUMENTS))
+#define Z(call, failed) DEFINE(call, failed, (a = 0, real(ARGUMENTS)))
 /* clang-format on */
 FUNCTIONS

@@ -400,11 +400,6 @@ VERBS = {
 }
 
 
-def make(name, lab, sites, folder):
-    """A scene in a world of its own."""
-    return SCENES[name](World(lab, sites, folder, full=name == "full"))
-
-
 SCENES = {
     "life": Life, "full": Life, "rescue": Rescue, "again": Again, "bare": Bare,
     **{name: lambda world, words=words: Edit(world, *words) for name, words in EDITS.items()},
