@@ -93,7 +93,7 @@ static int open_log(void)
 	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* What can be read now; to the end where the descriptor blocks. Return: false at its end. */
+/* What can be read now, of a descriptor that does not block. Return: false at its end. */
 static bool copy(int from, int to)
 {
 	char bytes[4096];
@@ -110,7 +110,10 @@ static bool copy(int from, int to)
 
 static void *copy_on(void *arg)
 {
-	copy(start.words[0], STDERR_FILENO);
+	struct pollfd words = { start.words[0], POLLIN, 0 };
+
+	while (poll(&words, 1, -1) < 0 || copy(words.fd, STDERR_FILENO))
+		;
 	return NULL;
 }
 
@@ -132,8 +135,6 @@ static void tell(int result)
 	close(start.verdict);
 	dup2(start.log, STDERR_FILENO);
 	close(start.words[1]);
-	/* The parent's file description, no more: it read without blocking. */
-	fcntl(start.words[0], F_SETFL, 0);
 	if (pthread_create(&thread, NULL, copy_on, NULL) == 0)
 		pthread_detach(thread);
 }
