@@ -110,15 +110,22 @@ static enum MHD_Result reply_text(struct MHD_Connection *connection, unsigned st
 	return reply(connection, status, finish(&text, text_type));
 }
 
+/* NULL when there is no memory for all of it. */
 static struct MHD_Response *written(struct cv_control *control, const char *type,
-				    void (*write)(struct cv_control *control, FILE *out))
+				    int (*write)(struct cv_control *control, FILE *out))
 {
+	struct MHD_Response *response;
 	struct text text;
+	bool whole;
 
 	if (!begin(&text))
 		return NULL;
-	write(control, text.out);
-	return finish(&text, type);
+	whole = write(control, text.out) == 0;
+	response = finish(&text, type);
+	if (whole || !response)
+		return response;
+	MHD_destroy_response(response);
+	return NULL;
 }
 
 static enum MHD_Result get_metrics(struct door *door, struct MHD_Connection *connection)
@@ -140,8 +147,12 @@ static enum MHD_Result get_metrics(struct door *door, struct MHD_Connection *con
 
 static enum MHD_Result get_show(struct door *door, struct MHD_Connection *connection)
 {
-	return reply(connection, MHD_HTTP_OK,
-		     written(door->http->control, "application/json", cv_json_write));
+	struct cv_control *control = door->http->control;
+	struct MHD_Response *response = written(control, "application/json", cv_json_write);
+
+	if (!response)
+		cv_log_warn("%s: not enough memory to show it, ignoring", control->config.name);
+	return reply(connection, MHD_HTTP_OK, response);
 }
 
 static enum MHD_Result post_reload(struct door *door, struct MHD_Connection *connection)

@@ -66,7 +66,7 @@ int cv_door_listen_tcp(const struct cv_endpoint *at);
 enum { CV_ROLL_NAME_MAX = 128 };
 
 /* roll.c: the peers one by one, as GET tells them. Borrows the config; the device must not change
- * meanwhile. Without memory names and allowed-IPs are missing. */
+ * meanwhile. */
 struct cv_roll {
 	struct cv_peer_show peer;
 	char name[CV_ROLL_NAME_MAX];   /* printable UTF-8, "": none */
@@ -78,6 +78,7 @@ struct cv_roll {
 	struct cv_peer_cursor cursor;
 	const struct cv_config_peer **named; /* peer[n_named] that have a name, by key */
 	size_t n_named;
+	bool lacks; /* there was no memory for a name or an allowed-IP */
 };
 
 /* Copy what fits; whatever is not printable UTF-8 becomes '?', so that one name cannot spoil an
@@ -86,11 +87,12 @@ void cv_text_clean(const char *text, char *ret_text, size_t size);
 
 void cv_roll_begin(struct cv_roll *roll, const struct cv_control *control);
 bool cv_roll_next(struct cv_roll *roll);
-void cv_roll_end(struct cv_roll *roll);
+/* Return: 0, or -ENOMEM when something was missing. */
+int cv_roll_end(struct cv_roll *roll);
 
-/* metrics.c, json.c: what GET answers, into out. */
-void cv_metrics_write(struct cv_control *control, FILE *out);
-void cv_json_write(struct cv_control *control, FILE *out);
+/* metrics.c, json.c: what GET answers, into out. Return: 0 or -ENOMEM. */
+int cv_metrics_write(struct cv_control *control, FILE *out);
+int cv_json_write(struct cv_control *control, FILE *out);
 
 /* predecessor.c */
 

@@ -12,6 +12,7 @@
  * "wantsSession", "queuedPackets", "sendError", "extensions" ("convoy",
  * "foreign" or "off"), "cipher" of a session that has not WireGuard's.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <malloc.h>
 #include <string.h>
@@ -20,15 +21,25 @@
 
 #include "internal.h"
 
-static void set_text(json_t *object, const char *name, const char *value)
+/* Takes: value. Where there is no memory for something there is no object, and so none for what it
+ * should become a part of: an answer is whole, or none. */
+static void set(json_t **object, const char *name, json_t *value)
 {
-	json_object_set_new(object, name, json_string(value));
+	if (json_object_set_new(*object, name, value) == 0)
+		return;
+	json_decref(*object);
+	*object = NULL;
 }
 
-static void set_number(json_t *object, const char *name, uint64_t value)
+static void set_text(json_t **object, const char *name, const char *value)
+{
+	set(object, name, json_string(value));
+}
+
+static void set_number(json_t **object, const char *name, uint64_t value)
 {
 	if (value)
-		json_object_set_new(object, name, json_integer((json_int_t)value));
+		set(object, name, json_integer((json_int_t)value));
 }
 
 static double seconds(cv_time ns)
@@ -41,9 +52,14 @@ static json_t *describe_allowed_ips(const struct cv_roll *roll)
 	json_t *list = json_array();
 	char text[CV_PREFIX_TEXT_MAX];
 
-	for (size_t i = 0; i < roll->n_allowed_ips; i++)
-		json_array_append_new(list,
-				      json_string(cv_prefix_format(&roll->allowed_ips[i], text)));
+	for (size_t i = 0; i < roll->n_allowed_ips; i++) {
+		const char *prefix = cv_prefix_format(&roll->allowed_ips[i], text);
+
+		if (json_array_append_new(list, json_string(prefix)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
 	return list;
 }
 
@@ -65,30 +81,29 @@ static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 	char text[CV_ENDPOINT_TEXT_MAX];
 
 	if (roll->name[0])
-		set_text(object, "friendlyName", roll->name);
+		set_text(&object, "friendlyName", roll->name);
 	if (peer->has_psk)
-		set_text(object, "presharedKey", "(hidden)");
+		set_text(&object, "presharedKey", "(hidden)");
 	if (peer->has_endpoint)
-		set_text(object, "endpoint", cv_endpoint_format(&peer->endpoint, text));
+		set_text(&object, "endpoint", cv_endpoint_format(&peer->endpoint, text));
 	if (peer->has_source)
-		set_text(object, "source", cv_addr_format(&peer->source.addr, text));
-	set_number(object, "latestHandshake", (uint64_t)(peer->last_handshake_wall / CV_NS_PER_S));
+		set_text(&object, "source", cv_addr_format(&peer->source.addr, text));
+	set_number(&object, "latestHandshake", (uint64_t)(peer->last_handshake_wall / CV_NS_PER_S));
 	if (peer->has_session)
-		json_object_set_new(object, "sessionAge",
-				    json_real(seconds(now - peer->session_birth)));
+		set(&object, "sessionAge", json_real(seconds(now - peer->session_birth)));
 	if (peer->has_session && peer->suite != CV_SUITE_CHACHA20_POLY1305)
-		set_text(object, "cipher", cv_suite_name(peer->suite));
+		set_text(&object, "cipher", cv_suite_name(peer->suite));
 	if (peer->wants_session)
-		json_object_set_new(object, "wantsSession", json_true());
+		set(&object, "wantsSession", json_true());
 	if (peer->last_send_error)
-		set_text(object, "sendError", strerror(-peer->last_send_error));
+		set_text(&object, "sendError", strerror(-peer->last_send_error));
 	if (extensions(peer))
-		set_text(object, "extensions", extensions(peer));
-	set_number(object, "queuedPackets", peer->staged_pkts);
-	set_number(object, "transferRx", peer->rx_bytes);
-	set_number(object, "transferTx", peer->tx_bytes);
-	set_number(object, "persistentKeepalive", peer->keepalive_s);
-	json_object_set_new(object, "allowedIps", describe_allowed_ips(roll));
+		set_text(&object, "extensions", extensions(peer));
+	set_number(&object, "queuedPackets", peer->staged_pkts);
+	set_number(&object, "transferRx", peer->rx_bytes);
+	set_number(&object, "transferTx", peer->tx_bytes);
+	set_number(&object, "persistentKeepalive", peer->keepalive_s);
+	set(&object, "allowedIps", describe_allowed_ips(roll));
 	return object;
 }
 
@@ -100,10 +115,12 @@ static json_t *describe_peers(const struct cv_control *control, cv_time now)
 
 	cv_roll_begin(&roll, control);
 	while (cv_roll_next(&roll))
-		json_object_set_new(peers, cv_key_to_base64(&roll.peer.public_key, key),
-				    describe_peer(&roll, now));
-	cv_roll_end(&roll);
-	return peers;
+		set(&peers, cv_key_to_base64(&roll.peer.public_key, key),
+		    describe_peer(&roll, now));
+	if (cv_roll_end(&roll) == 0)
+		return peers;
+	json_decref(peers);
+	return NULL;
 }
 
 /* "what=how what=how ..." */
@@ -117,7 +134,7 @@ static json_t *describe_capabilities(const struct cv_device *device)
 		const char *what = strsep(&word, "=");
 
 		if (word)
-			set_text(object, what, word);
+			set_text(&object, what, word);
 	}
 	return object;
 }
@@ -133,9 +150,9 @@ static void visit(void *arg, const char *name, uint64_t value)
 	if (strncmp(name, "peer.", 5) == 0)
 		return;
 	if (strncmp(name, "drop.", 5) == 0)
-		json_object_set_new(counters->drops, name + 5, json_integer((json_int_t)value));
+		set(&counters->drops, name + 5, json_integer((json_int_t)value));
 	else
-		json_object_set_new(counters->others, name, json_integer((json_int_t)value));
+		set(&counters->others, name, json_integer((json_int_t)value));
 }
 
 static json_t *describe(struct cv_control *control, const struct cv_device_show *show)
@@ -146,35 +163,37 @@ static json_t *describe(struct cv_control *control, const struct cv_device_show 
 	cv_time now;
 
 	if (show->has_private_key) {
-		set_text(object, "privateKey", "(hidden)");
-		set_text(object, "publicKey", cv_key_to_base64(&show->public_key, key));
+		set_text(&object, "privateKey", "(hidden)");
+		set_text(&object, "publicKey", cv_key_to_base64(&show->public_key, key));
 	}
-	set_number(object, "listenPort", show->listen_port);
-	set_number(object, "fwmark", show->fwmark);
-	json_object_set_new(object, "up", json_boolean(show->up));
-	set_number(object, "mtu", show->mtu);
-	set_text(object, "version", CV_VERSION);
-	json_object_set_new(object, "capabilities", describe_capabilities(control->device));
+	set_number(&object, "listenPort", show->listen_port);
+	set_number(&object, "fwmark", show->fwmark);
+	set(&object, "up", json_boolean(show->up));
+	set_number(&object, "mtu", show->mtu);
+	set_text(&object, "version", CV_VERSION);
+	set(&object, "capabilities", describe_capabilities(control->device));
 	cv_device_stats(control->device, visit, &counters);
-	json_object_set_new(object, "drops", counters.drops);
-	json_object_set_new(object, "counters", counters.others);
+	set(&object, "drops", counters.drops);
+	set(&object, "counters", counters.others);
 	now = cv_clock_now();
-	json_object_set_new(object, "clock", json_real(seconds(now)));
-	json_object_set_new(object, "peers", describe_peers(control, now));
+	set(&object, "clock", json_real(seconds(now)));
+	set(&object, "peers", describe_peers(control, now));
 	return object;
 }
 
-void cv_json_write(struct cv_control *control, FILE *out)
+int cv_json_write(struct cv_control *control, FILE *out)
 {
 	json_t *root = json_object();
 	struct cv_device_show show;
 	char name[IFNAMSIZ];
+	int r;
 
 	cv_device_show(control->device, false, &show);
 	cv_text_clean(show.name, name, sizeof(name));
-	json_object_set_new(root, name, describe(control, &show));
-	json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	set(&root, name, describe(control, &show));
+	r = json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(root);
 	/* With many peers these were many objects. */
 	malloc_trim(0);
+	return r < 0 ? -ENOMEM : 0;
 }

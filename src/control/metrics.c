@@ -9,6 +9,7 @@
  * its own; ascending), then "hist.NAME.sum" and "hist.NAME.count"; any other "part.what" is
  * convoy_part_what_total.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,30 +79,34 @@ static void put_peer(FILE *const texts[PEER_METRICS], const char *interface,
 	}
 }
 
-static void put_peers(FILE *out, struct cv_control *control, const char *interface)
+static int put_peers(FILE *out, struct cv_control *control, const char *interface)
 {
 	FILE *texts[PEER_METRICS] = { NULL };
 	char *bytes[PEER_METRICS] = { NULL };
 	size_t lens[PEER_METRICS] = { 0 };
-	bool ok = true;
 	struct cv_roll roll;
+	int r = 0;
 
 	for (int i = 0; i < PEER_METRICS; i++)
-		ok &= (texts[i] = open_memstream(&bytes[i], &lens[i])) != NULL;
-	if (ok) {
+		if (!(texts[i] = open_memstream(&bytes[i], &lens[i])))
+			r = -ENOMEM;
+	if (r == 0) {
 		cv_roll_begin(&roll, control);
 		while (cv_roll_next(&roll))
 			put_peer(texts, interface, &roll);
-		cv_roll_end(&roll);
+		r = cv_roll_end(&roll);
 	}
 	for (int i = 0; i < PEER_METRICS; i++) {
-		if (texts[i] && fclose(texts[i]) == 0 && ok) {
+		if (texts[i] && fclose(texts[i]) == EOF)
+			r = -ENOMEM;
+		if (r == 0) {
 			put_head(out, peer_metrics[i].name, peer_metrics[i].type,
 				 peer_metrics[i].help);
 			fwrite(bytes[i], 1, lens[i], out);
 		}
 		free(bytes[i]);
 	}
+	return r;
 }
 
 /* Counters on their way out. */
@@ -255,31 +260,31 @@ static void put_process(FILE *out, int statm)
 }
 
 /* Whoever renames the interface may give it any name: made a label's value once for all. */
-static void name_interface(const char *name, char ret_text[2 * IFNAMSIZ])
+static int name_interface(const char *name, char ret_text[2 * IFNAMSIZ])
 {
 	char clean[IFNAMSIZ];
 	FILE *out = fmemopen(ret_text, 2 * IFNAMSIZ, "w");
 
-	ret_text[0] = '\0';
-	cv_text_clean(name, clean, sizeof(clean));
 	if (!out)
-		return;
+		return -ENOMEM;
+	cv_text_clean(name, clean, sizeof(clean));
 	put_escaped(out, clean);
-	fclose(out);
+	return fclose(out) == EOF ? -ENOMEM : 0;
 }
 
-void cv_metrics_write(struct cv_control *control, FILE *out)
+int cv_metrics_write(struct cv_control *control, FILE *out)
 {
 	struct cv_device_show show;
 	char interface[2 * IFNAMSIZ];
 	struct counters counters = { .out = out, .interface = interface };
 
 	cv_device_show(control->device, false, &show);
-	name_interface(show.name, interface);
+	if (name_interface(show.name, interface) < 0)
+		return -ENOMEM;
 	put_info(out, control, interface);
 	put_gauge(out, interface, "convoy_up", "Whether the link is up", show.up);
 	put_gauge(out, interface, "convoy_peers", "Peers that are configured", show.n_peers);
 	put_process(out, cv_http_statm(control->http));
 	cv_device_stats(control->device, visit, &counters);
-	put_peers(out, control, interface);
+	return put_peers(out, control, interface);
 }

@@ -2,6 +2,7 @@
  * The roll of peers, as both answers of GET tell it: what the device says of each, its name from
  * the config, and its allowed-IPs in an order that does not change from one answer to the next.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ void cv_roll_begin(struct cv_roll *roll, const struct cv_control *control)
 
 	*roll = (struct cv_roll){ .device = control->device };
 	roll->named = calloc(config->n_peers + 1, sizeof(*roll->named));
+	roll->lacks = !roll->named;
 	for (size_t i = 0; roll->named && i < config->n_peers; i++)
 		if (config->peers[i].friendly_name)
 			roll->named[roll->n_named++] = &config->peers[i];
@@ -107,8 +109,10 @@ static void add_allowed_ip(void *arg, const struct cv_prefix *prefix)
 		size_t size = roll->allowed_ips_size ? 2 * roll->allowed_ips_size : 16;
 		void *larger = reallocarray(roll->allowed_ips, size, sizeof(*prefix));
 
-		if (!larger)
+		if (!larger) {
+			roll->lacks = true;
 			return;
+		}
 		roll->allowed_ips = larger;
 		roll->allowed_ips_size = size;
 	}
@@ -128,8 +132,9 @@ bool cv_roll_next(struct cv_roll *roll)
 	return true;
 }
 
-void cv_roll_end(struct cv_roll *roll)
+int cv_roll_end(struct cv_roll *roll)
 {
 	free(roll->allowed_ips);
 	free(roll->named);
+	return roll->lacks ? -ENOMEM : 0;
 }

@@ -10,6 +10,7 @@
 static int take_reply(struct cv_reply *reply, json_t *tunnels)
 {
 	json_t *said = NULL;
+	int r;
 
 	if (reply->status == 200)
 		said = json_loadb(reply->body, reply->len, 0, NULL);
@@ -18,9 +19,9 @@ static int take_reply(struct cv_reply *reply, json_t *tunnels)
 		json_decref(said);
 		return -EBADMSG;
 	}
-	json_object_update(tunnels, said);
+	r = json_object_update(tunnels, said);
 	json_decref(said);
-	return 0;
+	return r < 0 ? -ENOMEM : 0;
 }
 
 static int look_at(const char *name, json_t *tunnels)

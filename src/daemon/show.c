@@ -314,7 +314,10 @@ static void print_people(const char *name, json_t *tunnels)
 	if (has_sessions(tunnels)) {
 		before = json_incref(tunnels);
 		nanosleep(&pause, NULL);
-		cv_look(name, false, &tunnels);
+		if (cv_look(name, false, &tunnels) < 0) {
+			json_decref(tunnels);
+			tunnels = json_incref(before); /* no rates then */
+		}
 	} else {
 		json_incref(tunnels);
 	}
@@ -332,10 +335,10 @@ static void print_people(const char *name, json_t *tunnels)
 	json_decref(tunnels);
 }
 
-static void print_json(const json_t *tunnels)
+static bool print_json(const json_t *tunnels)
 {
-	json_dumpf(tunnels, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-	putchar('\n');
+	return json_dumpf(tunnels, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
+	       putchar('\n') != EOF;
 }
 
 static int refuse(const char *argument)
@@ -350,7 +353,7 @@ static int refuse(const char *argument)
 int cv_command_show(int n, char **arguments)
 {
 	const char *name = NULL;
-	bool json = false;
+	bool json = false, whole = true;
 	json_t *tunnels;
 	int r;
 
@@ -365,12 +368,12 @@ int cv_command_show(int n, char **arguments)
 	r = cv_look(name, true, &tunnels);
 	if (r == 0 || json_object_size(tunnels) > 0) {
 		if (json)
-			print_json(tunnels);
+			whole = print_json(tunnels);
 		else
 			print_people(name, tunnels);
 	}
 	json_decref(tunnels);
-	if (r == 0 && (fflush(stdout) == EOF || ferror(stdout))) {
+	if (r == 0 && (!whole || fflush(stdout) == EOF || ferror(stdout))) {
 		cv_complain("cannot write to stdout: %s", strerror(errno));
 		r = -EIO;
 	}
