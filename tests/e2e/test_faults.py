@@ -31,8 +31,16 @@ SANITIZERS = re.compile(r"__(a|ub|t|l)san_|__sanitizer_|__interceptor_")
 ORDERS = {"SHORT": faults.SHORT, "END": faults.END}
 # Fences that a build with sanitizers leaves out.
 ONLY_PLAIN = "daemon/seccomp.c"
+# Calls that packets go through, and how they fail TIMES in a row.
+ON_THE_WAY = {
+    "io/tun.c kernel_readv readv": "EINTR EAGAIN EIO ENOMEM",
+    "io/udp_send.c kernel_send sendmmsg": "EINTR EAGAIN ENOBUFS ENOMEM EMSGSIZE EINVAL EIO SHORT",
+    "io/udp_receive.c kernel_receive recvmmsg": "EINTR EAGAIN EIO ENOMEM SHORT",
+    "loop/writer.c write_plainly writev": "EINTR EAGAIN ENOBUFS EIO SHORT",
+}
+TIMES = 50
 # A plain run takes one row of so many of a scene, the first at least.
-SAMPLE = 12
+SAMPLE = 16
 
 
 class Row:
@@ -124,6 +132,17 @@ def test_it_is_borne_or_refused(request, stages, scene):
     assert not stage.wrong, "\n\n".join(stage.wrong)
 
 
+@pytest.mark.parametrize("site", ON_THE_WAY)
+def test_what_is_lost_is_counted_and_nothing_stays(request, stages, site):
+    stage = stages[False]
+    stage.enter("pings")
+    some = slice(None, None, 1 if request.config.getoption("--all-faults") else 2)
+    for fault in ON_THE_WAY[site].split()[some]:
+        stage.repeat(site, fault)
+    stage.leave()
+    assert not stage.wrong, "\n\n".join(stage.wrong)
+
+
 class Stage:
     """A world, in which scenes are acted; a new one after each case that went wrong."""
 
@@ -142,14 +161,23 @@ class Stage:
         self._scene = fault_scenes.SCENES[self._name](self._world)
 
     def act(self, site, fault, wanted):
+        def act():
+            how = self._scene.act()
+            assert how == wanted, f"{how}, wanted {wanted}"
+        self._try(site, fault, 1, act)
+
+    def repeat(self, site, fault):
+        self._try(site, fault, TIMES, lambda: fault_scenes.bear(self._world, TIMES))
+
+    def _try(self, site, fault, times, act):
         orders = self._world.faults
         try:
             self._scene.begin()
             orders.clear()
-            orders.order(site, order_of(fault))
-            how = self._scene.act()
-            assert orders.failed(site), "the scene did not reach it"
-            assert how == wanted, f"{how}, wanted {wanted}"
+            orders.order(site, order_of(fault), times=times)
+            act()
+            assert orders.failed(site) == times, \
+                f"the scene reached it {orders.failed(site)} times, not {times}"
         except Exception as wrong:
             self.wrong.append(f"{site} {fault}: {type(wrong).__name__} {wrong}")
             self.close(failed=True)
