@@ -531,6 +531,7 @@ static void say_goodbye(void)
 	cv_device_say_goodbye(&world.device, world.now);
 	must(world.n_sent <= first + 1);
 	must(world.n_sent == first || world.peer->extension.state == CV_EXTENSION_CONVOY);
+	world_turn(); /* an old session asks for another, whatever is sent in it */
 	far_hear(&peer, &aead, first);
 	world.stops = false;
 }
