@@ -255,13 +255,13 @@ static void check_metrics(const struct cv_control *control, const char *text, si
 }
 
 static char *told_by(struct cv_control *control,
-		     void (*write)(struct cv_control *control, FILE *out), size_t *ret_len)
+		     int (*write)(struct cv_control *control, FILE *out), size_t *ret_len)
 {
 	char *text;
 	FILE *out = open_memstream(&text, ret_len);
 
 	must(out);
-	write(control, out);
+	must(write(control, out) == 0);
 	must(fclose(out) == 0);
 	return text;
 }
