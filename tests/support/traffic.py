@@ -39,8 +39,9 @@ def ping_times(text):
 
 
 def reaches(namespace, address, **kwargs):
-    """Whether every ping came back."""
-    return ping(namespace, address, **kwargs)[0] == 0
+    """Whether every ping came back, at the second try at the latest: ping(8) waits for the last one
+    twice as long as the slowest before it took, which is too short on a busy machine."""
+    return any(ping(namespace, address, **kwargs)[0] == 0 for _ in range(2))
 
 
 class Workers:
