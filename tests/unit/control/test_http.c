@@ -318,13 +318,17 @@ static void garbage_is_answered_or_cut_off(void **state)
 		"POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 	};
 
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		int fd = stranger();
+	enum { N = sizeof(requests) / sizeof(requests[0]) };
+	int fds[N];
 
-		say(fd, requests[i]);
-		shutdown(fd, SHUT_WR);
-		free(heard(fd));
+	/* All at once: some are waited for until the door has no more patience. */
+	for (size_t i = 0; i < N; i++) {
+		fds[i] = stranger();
+		say(fds[i], requests[i]);
+		shutdown(fds[i], SHUT_WR);
 	}
+	for (size_t i = 0; i < N; i++)
+		free(heard(fds[i]));
 	assert_reply(ask(stranger(), "GET /metrics"), "200", "convoy_up{");
 }
 
