@@ -135,15 +135,20 @@ static int heed(struct cv_device *device, const struct cv_index_entry *entry,
 		return begin_suite(device, peer, entry->keypair, frame->suite, now);
 	case CV_FRAME_GOODBYE:
 		end_session(device, peer, entry->keypair, now);
+		return 0;
+	case CV_FRAME_PROBE:
+	case CV_FRAME_ECHO:
+	case CV_FRAME_REQUEST:
+	case CV_FRAME_GRANT:
+		break;
 	}
-	return 0;
+	return -ENOTSUP;
 }
 
 void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_message *message,
 			     cv_time now)
 {
 	const struct cv_index_entry *entry = cv_index_lookup(device->plane.index, message->session);
-	enum cv_drop reason = CV_DROP_FRAME_INVALID;
 	struct cv_frame frame;
 	int r = cv_frame_parse(message->data, message->len, &frame);
 
@@ -153,10 +158,9 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 	}
 	if (r == 0 && !cv_extension_heard(&entry->peer->extension))
 		r = -ENOTSUP;
-	if (r == -ENOTSUP)
-		reason = CV_DROP_FRAME_UNWANTED;
-	else if (r == 0)
+	if (r == 0)
 		r = heed(device, entry, &frame, now);
 	if (r < 0)
-		cv_drops_add(&device->path.drops, reason, 1);
+		cv_drops_add(&device->path.drops,
+			     r == -ENOTSUP ? CV_DROP_FRAME_UNWANTED : CV_DROP_FRAME_INVALID, 1);
 }

@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <convoy/base/addr.h>
+#include <convoy/base/time.h>
+#include <convoy/noise/frame.h>
 
 enum {
-	/* Initiations are the largest handshake messages. */
-	CV_RING_MESSAGE_MAX = 148,
+	/* No handshake message is longer; of a frame what follows is zeros. */
+	CV_RING_MESSAGE_MAX = CV_FRAME_MAX,
 	/* As wireguard-go's handshake queue; the kernel has 4096 for all cores. A power of two. */
 	CV_RING_SLOTS = 1024,
 };
@@ -16,6 +18,8 @@ enum {
 struct cv_ring_message {
 	bool is_frame;    /* plaintext of an authentic message, or else a handshake message */
 	uint32_t session; /* of a frame: local index of its keypair */
+	uint32_t size;    /* of a frame: bytes of its message's plaintext, len of which are here */
+	cv_time when;     /* of a frame: it arrived */
 	struct cv_endpoint remote;
 	struct cv_source local;
 	uint16_t len;

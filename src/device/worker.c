@@ -272,7 +272,7 @@ static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_st
 	}
 }
 
-static void pass_frames(struct cv_worker *worker, const struct cv_inbound_step *step)
+static void pass_frames(struct cv_worker *worker, const struct cv_inbound_step *step, cv_time now)
 {
 	for (size_t i = 0; i < step->frames_n; i++) {
 		const struct cv_arrived_frame *frame = &step->frames[i];
@@ -280,9 +280,10 @@ static void pass_frames(struct cv_worker *worker, const struct cv_inbound_step *
 
 		if (!slot)
 			continue;
-		/* What is longer than any frame of ours is padding. */
 		slot->is_frame = true;
 		slot->session = frame->session;
+		slot->size = frame->len;
+		slot->when = now;
 		slot->len = frame->len < CV_FRAME_MAX ? (uint16_t)frame->len : CV_FRAME_MAX;
 		memcpy(slot->data, frame->text, slot->len);
 		push(worker);
@@ -306,7 +307,7 @@ static bool receive(struct cv_worker *worker, int fd, cv_time now)
 	while (cv_path_inbound(&worker->path, offloads, now, &step)) {
 		write_step(worker, &step, now);
 		pass_handshakes(worker, &step, now);
-		pass_frames(worker, &step);
+		pass_frames(worker, &step, now);
 	}
 	return !empty;
 }

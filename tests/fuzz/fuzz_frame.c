@@ -6,6 +6,7 @@
  * neither does what is cut off behind the longest frame.
  */
 #include <errno.h>
+#include <netinet/in.h>
 
 #include <convoy/noise/frame.h>
 
@@ -15,10 +16,95 @@ enum {
 	OPTIONS_MAX = CV_FRAME_MAX - 4,
 	OPTION_SUITES = 1,
 	OPTION_SUITE = 2,
+	OPTION_MARK = 3,
+	OPTION_RECEIVED = 4,
+	OPTION_PROBED = 5,
+	OPTION_ADDRESS = 6,
+	OPTION_MTU = 7,
+	OPTION_DNS = 8,
+	OPTION_ROUTE = 9,
 	OFFERED_SIZE = 5,
 };
 
 /* The model ------------------------------------------------------------------------------- */
+
+static uint64_t read_little(struct input *value, size_t bytes)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		number |= (uint64_t)read8(value) << 8 * i;
+	return number;
+}
+
+/* A length byte, if it has one, and an address of 4 or 16 bytes. */
+static bool expect_addr(struct input value, bool has_bits, struct cv_prefix *ret_prefix)
+{
+	uint8_t bits = has_bits && value.left ? read8(&value) : 0;
+
+	*ret_prefix = (struct cv_prefix){ .bits = bits };
+	if (value.left != 4 && value.left != 16)
+		return false;
+	ret_prefix->addr.family = value.left == 4 ? AF_INET : AF_INET6;
+	if (bits > 8 * value.left)
+		return false;
+	read_bytes(&value, ret_prefix->addr.b, value.left);
+	return true;
+}
+
+static bool expect_of_grant(uint8_t type, struct input value, struct cv_grant *grant)
+{
+	struct cv_prefix prefix, *slot;
+
+	switch (type) {
+	case OPTION_MTU:
+		if (value.left != 2)
+			return false;
+		grant->mtu = (uint16_t)read_little(&value, 2);
+		return true;
+	case OPTION_ADDRESS:
+		if (!expect_addr(value, true, &prefix))
+			return false;
+		slot = prefix.addr.family == AF_INET ? &grant->address4 : &grant->address6;
+		if (slot->addr.family)
+			return false;
+		*slot = prefix;
+		return true;
+	case OPTION_DNS:
+		if (grant->dns_n == 3 || !expect_addr(value, false, &prefix))
+			return false;
+		grant->dns[grant->dns_n++] = prefix.addr;
+		return true;
+	case OPTION_ROUTE:
+		if (grant->routes_n == 8 || !expect_addr(value, true, &prefix))
+			return false;
+		grant->routes[grant->routes_n++] = prefix;
+		return true;
+	default:
+		return true;
+	}
+}
+
+static bool expect_of_probe(uint8_t type, struct input value, struct cv_frame *frame)
+{
+	if (type == OPTION_MARK) {
+		if (value.left != 8)
+			return false;
+		frame->mark.number = (uint32_t)read_little(&value, 4);
+		frame->mark.clock_us = (uint32_t)read_little(&value, 4);
+	} else if (type == OPTION_RECEIVED) {
+		if (value.left != 20)
+			return false;
+		frame->received.accepted = read_little(&value, 8);
+		frame->received.expected = read_little(&value, 8);
+		frame->received.jitter_us = (uint32_t)read_little(&value, 4);
+	} else if (type == OPTION_PROBED && frame->kind == CV_FRAME_ECHO) {
+		if (value.left != 2)
+			return false;
+		frame->probed = (uint16_t)read_little(&value, 2);
+	}
+	return true;
+}
 
 /* Return: false for a wrong length or number. */
 static bool expect_option(uint8_t type, struct input value, struct cv_frame *frame)
@@ -28,11 +114,8 @@ static bool expect_option(uint8_t type, struct input value, struct cv_frame *fra
 			return false;
 		while (value.left) {
 			uint8_t suite = read8(&value);
-			uint32_t cost = read8(&value);
+			uint32_t cost = (uint32_t)read_little(&value, 4);
 
-			cost |= (uint32_t)read8(&value) << 8;
-			cost |= (uint32_t)read8(&value) << 16;
-			cost |= (uint32_t)read8(&value) << 24;
 			if (suite < CV_SUITES)
 				frame->offer.cost_ns[suite] = cost;
 		}
@@ -42,7 +125,9 @@ static bool expect_option(uint8_t type, struct input value, struct cv_frame *fra
 			return false;
 		frame->suite = (enum cv_suite) * value.at;
 	}
-	return true;
+	if (frame->kind == CV_FRAME_PROBE || frame->kind == CV_FRAME_ECHO)
+		return expect_of_probe(type, value, frame);
+	return frame->kind != CV_FRAME_GRANT || expect_of_grant(type, value, &frame->grant);
 }
 
 static int expect(struct input text, struct cv_frame *ret_frame)
@@ -55,7 +140,7 @@ static int expect(struct input text, struct cv_frame *ret_frame)
 		return -EBADMSG;
 	first = read8(&text);
 	kind = read8(&text);
-	if (first != 0xc1 || kind < CV_FRAME_HELLO || kind > CV_FRAME_GOODBYE)
+	if (first != 0xc1 || kind < CV_FRAME_HELLO || kind > CV_FRAME_GRANT)
 		return -ENOTSUP;
 	ret_frame->kind = (enum cv_frame_kind)kind;
 	len = read8(&text);
@@ -91,6 +176,12 @@ static void must_be_same(const struct cv_frame *a, const struct cv_frame *b)
 {
 	must(a->kind == b->kind && a->suite == b->suite);
 	must(!memcmp(&a->offer, &b->offer, sizeof(a->offer)));
+	must(!memcmp(&a->mark, &b->mark, sizeof(a->mark)) && a->probed == b->probed);
+	must(a->received.accepted == b->received.accepted);
+	must(a->received.expected == b->received.expected);
+	must(a->received.jitter_us == b->received.jitter_us);
+	must(!memcmp(&a->grant, &b->grant,
+		     offsetof(struct cv_grant, routes) + sizeof(a->grant.routes)));
 }
 
 static void check_write(const struct cv_frame *frame)

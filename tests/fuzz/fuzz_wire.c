@@ -185,11 +185,14 @@ static void check_frame(const struct said *word, const struct before *before)
 	if (r == 0 && !off && frame.kind == CV_FRAME_ANSWER && !before->has_suite && frame.suite &&
 	    !world.device.offer.cost_ns[frame.suite])
 		r = -EBADMSG;
+	if (r == 0 && !off)
+		must(world.peer->extension.state == CV_EXTENSION_CONVOY);
+	if (r == 0 && frame.kind > CV_FRAME_GOODBYE)
+		r = -ENOTSUP;
 	must(invalid == (r == -EBADMSG));
 	must(unwanted == (r != -EBADMSG && (r < 0 || off)));
 	if (r < 0 || off)
 		return;
-	must(world.peer->extension.state == CV_EXTENSION_CONVOY);
 	if (suite)
 		heed(&frame, suite);
 	if (frame.kind == CV_FRAME_GOODBYE)
@@ -386,10 +389,10 @@ static struct cv_endpoint read_place(uint8_t how)
 	return at;
 }
 
-/* Hello, answer or goodbye, as it is or broken, or any bytes that are no packet. */
+/* Of any kind, as it is or broken, or any bytes that are no packet. */
 static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 {
-	struct cv_frame frame = { .kind = (enum cv_frame_kind)(1 + read8(input) % 3) };
+	struct cv_frame frame = { .kind = (enum cv_frame_kind)(1 + read8(input) % CV_FRAME_GRANT) };
 	uint32_t len;
 
 	if (how & 8) {

@@ -262,6 +262,8 @@ static inline void world_pass(const struct cv_inbound_step *step, const struct c
 		slot = world_slot(len < CV_FRAME_MAX ? len : CV_FRAME_MAX);
 		slot->is_frame = true;
 		slot->session = step->frames[i].session;
+		slot->size = len;
+		slot->when = world.now;
 		memcpy(slot->data, step->frames[i].text, slot->len);
 		cv_ring_push(&world.worker.ring);
 	}
@@ -456,6 +458,12 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 		return;
 	case CV_FRAME_GOODBYE:
 		must(world.stops);
+		return;
+	case CV_FRAME_PROBE:
+	case CV_FRAME_ECHO:
+	case CV_FRAME_REQUEST:
+	case CV_FRAME_GRANT:
+		must(!"said");
 	}
 }
 

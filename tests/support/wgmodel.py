@@ -5,6 +5,7 @@ Written from the white paper (https://www.wireguard.com/papers/wireguard.pdf, se
 """
 import hashlib
 import hmac
+import ipaddress
 import os
 import struct
 import time
@@ -135,7 +136,7 @@ def cookie_from(public, message, reply):
     return aead.decrypt(short, reply[32:], mac1_of(message))
 
 
-HELLO, ANSWER, GOODBYE = 1, 2, 3
+HELLO, ANSWER, GOODBYE, PROBE, ECHO, REQUEST, GRANT = range(1, 8)
 CHACHA20_POLY1305, AES256_GCM = 0, 1  # suites
 
 
@@ -147,6 +148,27 @@ def offer(costs):
 def choice(suite):
     """The option of an answer."""
     return _option(2, bytes([suite]))
+
+
+def marked(number, clock_us=0, accepted=0, expected=0, jitter_us=0, probed=None):
+    """The options of a probe; with `probed`, of the echo of one of so many bytes."""
+    return (_option(3, struct.pack("<II", number, clock_us)) +
+            _option(4, struct.pack("<QQI", accepted, expected, jitter_us)) +
+            (b"" if probed is None else _option(5, struct.pack("<H", probed))))
+
+
+def granted(addresses=(), mtu=None, dns=(), routes=()):
+    """The options of a grant, of texts."""
+    return b"".join(
+        [_option(6, _prefix(each)) for each in addresses] +
+        ([] if mtu is None else [_option(7, struct.pack("<H", mtu))]) +
+        [_option(8, ipaddress.ip_address(each).packed) for each in dns] +
+        [_option(9, _prefix(each)) for each in routes])
+
+
+def _prefix(text):
+    interface = ipaddress.ip_interface(text)
+    return bytes([interface.network.prefixlen]) + interface.packed
 
 
 def _option(kind, value):

@@ -5,10 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <convoy/base/addr.h>
 #include <convoy/noise/suite.h>
 
 enum {
-	CV_FRAME_MAX = 128, /* bytes of the longest frame, without the padding of its message */
+	CV_FRAME_MAX = 256, /* bytes of the longest frame, without the zeros behind it */
+	/* Of a grant, so that the longest has room. */
+	CV_GRANT_DNS_MAX = 3,
+	CV_GRANT_ROUTES_MAX = 8,
 };
 
 /* conf/convoy-wire.md, "Frames". */
@@ -16,12 +20,42 @@ enum cv_frame_kind {
 	CV_FRAME_HELLO = 1,   /* initiator: I am a Convoy */
 	CV_FRAME_ANSWER = 2,  /* responder: so am I */
 	CV_FRAME_GOODBYE = 3, /* either: I stop, forget this session */
+	CV_FRAME_PROBE = 4,   /* either: does a message of this size arrive? */
+	CV_FRAME_ECHO = 5,    /* it did */
+	CV_FRAME_REQUEST = 6, /* either: which addresses shall I have? */
+	CV_FRAME_GRANT = 7,   /* these */
+};
+
+/* Of a probe, and of its echo: which one, and the clock of who says it. */
+struct cv_mark {
+	uint32_t number;
+	uint32_t clock_us; /* begins anywhere, wraps */
+};
+
+/* What the one who says it received in this session. */
+struct cv_received {
+	uint64_t accepted; /* messages, authentic and new */
+	uint64_t expected; /* highest counter + 1 */
+	uint32_t jitter_us;
+};
+
+/* What a client shall have. Prefixes carry their host bits. */
+struct cv_grant {
+	struct cv_prefix address4, address6; /* with the length of their network; family 0: none */
+	uint16_t mtu;                        /* 0: not said */
+	uint8_t dns_n, routes_n;
+	struct cv_addr dns[CV_GRANT_DNS_MAX];
+	struct cv_prefix routes[CV_GRANT_ROUTES_MAX];
 };
 
 struct cv_frame {
 	enum cv_frame_kind kind;
 	struct cv_suite_offer offer; /* of a hello */
 	enum cv_suite suite;         /* of an answer: the one chosen, 0 for none but WireGuard's */
+	struct cv_mark mark;         /* of a probe or an echo */
+	struct cv_received received; /* of a probe or an echo */
+	uint16_t probed;             /* of an echo: bytes of the probe's plaintext */
+	struct cv_grant grant;
 };
 
 /* Whether the plaintext of a data message is a frame, of whatever version: its first nibble is 12,
@@ -39,7 +73,8 @@ size_t cv_frame_write(const struct cv_frame *frame, uint8_t ret_text[CV_FRAME_MA
  * @text:	plaintext of an authentic message; zeros may follow the frame
  *
  * Options and suites that we do not know are skipped: they are from a later Convoy. An answer
- * never chooses one of them, as we did not offer it: that is -EBADMSG.
+ * never chooses one of them, as we did not offer it: that is -EBADMSG. So is a prefix longer than
+ * its address, and more name servers or routes than a grant has.
  *
  * Return: 0; -ENOTSUP for a version or kind that we do not know; -EBADMSG.
  */
