@@ -39,7 +39,8 @@ struct cv_peer {
 	alignas(64) struct cv_keypair *current; /* cv_rcu_publish / cv_rcu_read */
 	cv_time last_initiation;                /* atomic: when a handshake message last went out */
 	uint32_t wishes;                        /* atomic CV_WISH_* bits, 0: not queued */
-	bool loops; /* atomic: its datagrams came back to us since its last session began */
+	uint16_t mtu; /* atomic: largest IP packet that the path to it carries; 0: as the TUN's */
+	bool loops;   /* atomic: its datagrams came back to us since its last session began */
 	struct cds_wfs_node wish_node;
 	struct cv_stage stage;
 
@@ -81,6 +82,21 @@ static inline bool cv_peer_initiated_lately(const struct cv_peer *peer, cv_time 
 	cv_time last = __atomic_load_n(&peer->last_initiation, __ATOMIC_RELAXED);
 
 	return last && now - last < CV_REKEY_TIMEOUT_S * CV_NS_PER_S;
+}
+
+/* The largest IP packet that may go to the peer, through a TUN of this MTU. Both are 0 where they
+ * are not known. Any thread. */
+static inline uint32_t cv_peer_mtu(const struct cv_peer *peer, uint32_t tun_mtu)
+{
+	uint32_t mtu = __atomic_load_n(&peer->mtu, __ATOMIC_RELAXED);
+
+	return mtu && (!tun_mtu || mtu < tun_mtu) ? mtu : tun_mtu;
+}
+
+/* What the path to the peer was found to carry, <= CV_IP_MAX; 0: forget it. Any thread. */
+static inline void cv_peer_set_mtu(struct cv_peer *peer, uint32_t mtu)
+{
+	__atomic_store_n(&peer->mtu, (uint16_t)mtu, __ATOMIC_RELAXED);
 }
 
 /* All peers of a device, by public key, and the locked memory of their handshakes. Control thread

@@ -193,6 +193,25 @@ static void plain_is_of_one_endpoint(void **state)
 	assert_at(&here, &any, false);
 }
 
+static void mtu_is_the_tuns_until_the_path_carries_less(void **state)
+{
+	(void)state;
+	assert_int_equal(cv_peer_mtu(peer, 1420), 1420);
+	cv_peer_set_mtu(peer, 1380);
+	assert_int_equal(cv_peer_mtu(peer, 1420), 1380);
+	assert_int_equal(cv_peer_mtu(peer, 1280), 1280);
+	cv_peer_set_mtu(peer, 0);
+	assert_int_equal(cv_peer_mtu(peer, 1420), 1420);
+}
+
+static void mtu_is_the_paths_where_no_tun_says(void **state)
+{
+	(void)state;
+	assert_int_equal(cv_peer_mtu(peer, 0), 0);
+	cv_peer_set_mtu(peer, 65535);
+	assert_int_equal(cv_peer_mtu(peer, 0), 65535);
+}
+
 static int init_crypto(void **state)
 {
 	(void)state;
@@ -214,6 +233,8 @@ int main(void)
 		CASE(clearing_the_source_keeps_the_endpoint),
 		CASE(plain_lasts_until_its_time),
 		CASE(plain_is_of_one_endpoint),
+		CASE(mtu_is_the_tuns_until_the_path_carries_less),
+		CASE(mtu_is_the_paths_where_no_tun_says),
 	};
 
 	return cmocka_run_group_tests_name("peers", tests, init_crypto, NULL);
