@@ -33,6 +33,10 @@ static const struct cv_aead_provider *const providers[CV_SUITES][PROVIDERS_MAX] 
 		&cv_aead_ipsec_mb_gcm,
 #endif
 	},
+#ifdef CV_HAVE_AEGIS
+	[CV_SUITE_AEGIS_128L] = { &cv_aead_sodium_aegis_128l },
+	[CV_SUITE_AEGIS_256] = { &cv_aead_sodium_aegis_256 },
+#endif
 };
 
 /* Those of ChaCha20-Poly1305, which all have, by name. */
@@ -61,7 +65,7 @@ static cv_time measure(const struct cv_aead_provider *provider, void *self, enum
 		       uint32_t len, cv_time (*clock)(void))
 {
 	struct cv_suite_key key = { .key = { .key = { 1 }, .suite = suite } };
-	uint8_t text[BURST][CV_AEAD_HEADER_SIZE + 1420 + CV_AEAD_TAG_SIZE];
+	uint8_t text[BURST][CV_AEAD_HEADER_SIZE + 1420 + CV_AEAD_TAG_MAX];
 	struct cv_aead_job jobs[BURST];
 	cv_time best = CV_TIME_NEVER;
 

@@ -31,5 +31,7 @@ static inline const uint8_t *cv_aead_header(const struct cv_aead_job *job)
 extern const struct cv_aead_provider cv_aead_sodium, cv_aead_openssl, cv_aead_ipsec_mb;
 /* AES-256-GCM. */
 extern const struct cv_aead_provider cv_aead_sodium_gcm, cv_aead_openssl_gcm, cv_aead_ipsec_mb_gcm;
+/* AEGIS. */
+extern const struct cv_aead_provider cv_aead_sodium_aegis_128l, cv_aead_sodium_aegis_256;
 /* All suites. */
 extern const struct cv_aead_provider cv_aead_copy;

@@ -7,6 +7,8 @@
 static const char *const names[CV_SUITES] = {
 	[CV_SUITE_CHACHA20_POLY1305] = "ChaCha20-Poly1305",
 	[CV_SUITE_AES256_GCM] = "AES-256-GCM",
+	[CV_SUITE_AEGIS_128L] = "AEGIS-128L",
+	[CV_SUITE_AEGIS_256] = "AEGIS-256",
 };
 
 const char *cv_suite_name(enum cv_suite suite)

@@ -58,9 +58,14 @@ static int make_secrets(struct cv_device *device, const struct cv_config *config
 /* What we hold, of that what the config allows. */
 static void make_offer(struct cv_device *device, const struct cv_config *config)
 {
-	for (unsigned suite = 0; suite < CV_SUITES; suite++)
-		if (!config->ciphers || config->ciphers & 1u << suite)
-			device->offer.cost_ns[suite] = device->aead.cost_ns[suite];
+	for (unsigned suite = 0; suite < CV_SUITES; suite++) {
+		if (config->ciphers && !(config->ciphers & 1u << suite))
+			continue;
+		device->offer.cost_ns[suite] = device->aead.cost_ns[suite];
+		if (config->ciphers && !device->offer.cost_ns[suite])
+			cv_log_warn("%s: this machine does not have %s, which Ciphers names",
+				    config->name, cv_suite_name((enum cv_suite)suite));
+	}
 }
 
 static int choose_aead(struct cv_device *device, const struct cv_config *config)

@@ -47,7 +47,8 @@ static void accept_run(struct cv_path *path, size_t first, size_t end, struct ru
 			continue;
 		}
 		ret_run->newest = in->arrivals[i].train;
-		ret_run->bytes += CV_DATA_HEADER_SIZE + job->len + CV_TAG_SIZE;
+		ret_run->bytes +=
+			CV_DATA_HEADER_SIZE + job->len + cv_suite_tag_size(job->key->suite);
 		ret_run->suite |= job->key != &keypair->receive;
 		ret_run->data |= job->len > 0 && !cv_frame_is(job->text, job->len);
 	}

@@ -27,7 +27,7 @@ static uint32_t padded_len(uint32_t len, uint32_t mtu)
 
 uint32_t cv_seal_room(uint32_t len)
 {
-	return CV_HEADROOM + len + CV_PADDING_MULTIPLE - 1 + CV_TAG_SIZE;
+	return CV_HEADROOM + len + CV_PADDING_MULTIPLE - 1 + CV_TAG_MAX;
 }
 
 uint32_t cv_seal_add(struct cv_outbound *out, const struct cv_keypair *keypair, uint64_t counter,
@@ -50,7 +50,7 @@ uint32_t cv_seal_add(struct cv_outbound *out, const struct cv_keypair *keypair, 
 		.text = datagram + CV_HEADROOM,
 		.len = padded,
 	};
-	return CV_HEADROOM + padded + CV_TAG_SIZE;
+	return CV_HEADROOM + padded + cv_suite_tag_size(key->suite);
 }
 
 void cv_seal_burst(struct cv_path *path)

@@ -61,14 +61,14 @@ static void add_data(struct cv_path *path, uint8_t *datagram, uint32_t len,
 		return;
 	}
 	key = opening_key(last->keypair, cv_message_suite(header));
-	if (!key) {
+	if (!key || len < CV_DATA_HEADER_SIZE + cv_suite_tag_size(key->suite)) {
 		cv_drops_add(&path->drops, CV_DROP_MALFORMED, 1);
 		return;
 	}
 	in->batch.n++;
 	in->batch.pkt[i] = (struct cv_pkt){
 		.data = datagram + CV_HEADROOM,
-		.len = len - CV_DATA_HEADER_SIZE - CV_TAG_SIZE,
+		.len = len - CV_DATA_HEADER_SIZE - cv_suite_tag_size(key->suite),
 		.tos = train->tos,
 	};
 	in->jobs[i] = (struct cv_aead_job){

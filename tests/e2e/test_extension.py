@@ -94,7 +94,7 @@ def test_frames_that_say_nothing_are_counted(lab):
     session = stranger.connect()
     invalid = [b"\xc1", b"\xc1\1\1\0", b"\xc1\1\3\0\x63\2x", b"\xc1\1\0\1",
                frame(HELLO, b"\1\4abcd"), frame(ANSWER, choice(99))]
-    unknown = [b"\xcf" * 500, frame(0), frame(4), frame(255, b"\1\1x")]
+    unknown = [b"\xcf" * 500, frame(0), frame(8), frame(255, b"\1\1x")]
     for text in invalid + unknown:
         stranger.send(session.seal(text, pad=False))
     stats = convoy.wait_stat("path.in_frames", len(invalid + unknown))
@@ -234,6 +234,22 @@ def test_the_cheapest_that_both_allow_is_chosen(lab, ciphers, costs, chosen):
     session = stranger.connect()
     stranger.send(session.seal(frame(HELLO, offer(costs))))
     assert stranger.receive_frame(session) == (ANSWER, choice(chosen))
+
+
+@pytest.mark.parametrize("cipher", ["AEGIS-128L", "AEGIS-256"])
+def test_aegis_is_used_by_those_who_have_it(lab, cipher):
+    """It is libsodium's since 1.0.19; with an older one it is missed aloud."""
+    net = lab.net()
+    a, b = lab.pair(net, a={"Ciphers": cipher}, b={"Ciphers": cipher})
+    assert traffic.reaches(net.a, B4)
+    if f"this machine does not have {cipher}" not in a.said():
+        for end in (a, b):
+            end.until(lambda: peer_of(end).get("cipher") == cipher, f"{cipher} is used")
+    traffic.Stream(net.a, net.b, B4).transfer(1 << 20)
+    for end in (a, b):
+        end.until(knows(end, "convoy"), "both are Convoys")
+        assert peer_of(end).get("cipher") in (None, cipher)
+        assert not lost(end)
 
 
 def test_a_suite_that_nobody_chose_opens_nothing(lab):

@@ -9,7 +9,8 @@
 
 enum {
 	CV_AEAD_KEY_SIZE = 32,
-	CV_AEAD_TAG_SIZE = 16,
+	CV_AEAD_TAG_SIZE = 16, /* of WireGuard's own suite */
+	CV_AEAD_TAG_MAX = 32,
 	CV_AEAD_HEADER_SIZE = 16,
 	CV_AEAD_SCHEDULE_SIZE = 1024,
 };
@@ -18,10 +19,18 @@ enum {
 enum cv_suite {
 	CV_SUITE_CHACHA20_POLY1305 = 0, /* RFC 8439: WireGuard's own */
 	CV_SUITE_AES256_GCM = 1,        /* NIST SP 800-38D */
+	CV_SUITE_AEGIS_128L = 2,        /* draft-irtf-cfrg-aegis-aead, as the next one */
+	CV_SUITE_AEGIS_256 = 3,
 	CV_SUITES,
 };
 
-/* "ChaCha20-Poly1305", "AES-256-GCM". */
+/* Bytes of the tag behind a message's text. */
+static inline uint32_t cv_suite_tag_size(enum cv_suite suite)
+{
+	return suite >= CV_SUITE_AEGIS_128L ? CV_AEAD_TAG_MAX : CV_AEAD_TAG_SIZE;
+}
+
+/* "ChaCha20-Poly1305", "AES-256-GCM", "AEGIS-128L", "AEGIS-256". */
 const char *cv_suite_name(enum cv_suite suite);
 /* Return: 0, or -ENOENT when no suite has this very name. */
 int cv_suite_by_name(const char *name, enum cv_suite *ret_suite);
@@ -42,8 +51,9 @@ struct cv_suite_key {
 };
 
 /*
- * One message, worked on in place: `len` bytes of text at `text`, the 16-byte tag behind them.
- * Nonce = 4 zero bytes, then the counter in little endian (white paper, section 5.4.6).
+ * One message, worked on in place: `len` bytes of text at `text`, the tag behind them.
+ * Nonce = zero bytes (4; AEGIS-128L 8, AEGIS-256 24), then the counter in little endian (white
+ * paper, section 5.4.6). AEGIS-128L has the first half of the key.
  * ChaCha20-Poly1305 has no additional data, as WireGuard's data messages have none; every other
  * suite has the CV_AEAD_HEADER_SIZE bytes directly before `text`: the message's header.
  */
@@ -51,7 +61,7 @@ struct cv_aead_job {
 	const struct cv_aead_key *key; /* for other suites &suite_key->key */
 	uint64_t counter;
 	uint8_t *text;
-	uint32_t len; /* plaintext bytes; seal writes, open reads 16 more */
+	uint32_t len; /* plaintext bytes; seal writes, open reads the tag behind */
 	bool ok;      /* open: set to whether the tag verified */
 };
 

@@ -14,7 +14,7 @@
  *          | virtio_net_hdr | IP | TCP/UDP | payload, up to 64 KiB, gso_size at a time      |
  *
  *  packet  one IP packet in place, with room to become a data message
- *          | headroom 16    | IP packet, len bytes        | padding 0..15 | tailroom 16     |
+ *          | headroom 16    | IP packet, len bytes        | padding 0..15 | tailroom 16, 32 |
  *          ^ data header                                                  ^ tag
  *
  *  batch   packets walking together, in order
@@ -25,7 +25,7 @@
  */
 enum {
 	CV_DATA_HEADER_SIZE = 16, /* type, receiver index, counter: white paper 5.4.6 */
-	CV_TAG_SIZE = 16,
+	CV_TAG_MAX = 32,          /* 16 but for AEGIS */
 	CV_HEADROOM = CV_DATA_HEADER_SIZE,
 	CV_PADDING_MULTIPLE = 16,
 	/* Largest IP packet, and so the largest super and the largest train to be received. */

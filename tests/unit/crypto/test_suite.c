@@ -11,7 +11,7 @@
 
 #include "hex.h"
 
-enum { HEADER = CV_AEAD_HEADER_SIZE, TAG = CV_AEAD_TAG_SIZE };
+enum { HEADER = CV_AEAD_HEADER_SIZE, TAG = CV_AEAD_TAG_SIZE, TAG_MAX = CV_AEAD_TAG_MAX };
 
 static int setup(void **state)
 {
@@ -126,42 +126,67 @@ static void providers_agree_with_openssl_bit_for_bit(void **state)
 }
 
 /*
- * By Python's cryptography, which one can ask again:
+ * AES-256-GCM by Python's cryptography, which one can ask again:
  *
- *	header = struct.pack("<IIQ", 0x104, 0x11223344, counter)
+ *	header = struct.pack("<IIQ", 4 | suite << 8, 0x11223344, counter)
  *	text = bytes(7 * i & 255 for i in range(n))
  *	AESGCM(bytes([9] * 32)).encrypt(bytes(4) + struct.pack("<Q", counter), text, header).hex()
+ *
+ * AEGIS by a plain transcript of the draft into Python, which gives the draft's own vectors as
+ * well; nonces are bytes(8) and bytes(24) before the counter.
  */
 static const struct {
+	enum cv_suite suite;
 	uint64_t counter;
 	uint32_t n;
 	const char *sealed;
 } vectors[] = {
-	{ 0, 0, "673aae9e2fde6f27151b16a1e0e4d042" },
-	{ UINT64_C(1) << 32, 20,
+	{ CV_SUITE_AES256_GCM, 0, 0, "673aae9e2fde6f27151b16a1e0e4d042" },
+	{ CV_SUITE_AES256_GCM, UINT64_C(1) << 32, 20,
 	  "2d7aa4d2e8af4877c2240002b604b873b7f6c36641281ddf05594bab3c725bdf2bda300a" },
-	{ UINT64_MAX - 15, 64,
+	{ CV_SUITE_AES256_GCM, UINT64_MAX - 15, 64,
 	  "e65beb7a8be7a3818b0ac6c52a21514e0adfb00a425539a3e93393585d220d4572e2b5aff660"
 	  "ec67ad7a4a02b5c8107c7df72325d3980c81bec355bac392252092f89075169e630e5efde53a"
 	  "dca5225c" },
+	{ CV_SUITE_AEGIS_128L, 0, 0,
+	  "2296fc634722e3ddf42de3e1060e74e784873f513a07ffb909afb9a2d40eb4df" },
+	{ CV_SUITE_AEGIS_128L, UINT64_C(1) << 32, 20,
+	  "f75c2c7d6df7ec22f28289b79f9fbc5681c0569a424ad918aae8a66cda3f7b17db87bec89804"
+	  "d7999928787da86a0f4b03111e1d" },
+	{ CV_SUITE_AEGIS_128L, UINT64_MAX - 15, 64,
+	  "677ac02963b60538842e909d716c43d8730675e1533254fc5a4942a28f4d03f67c04256e2d62"
+	  "bf1ceb11b15d8a3474779be7057db005cf4ca5821807cac89eb9ac7515f1261eca1e22c2d977"
+	  "c45cafe4641efcf86b9242a9fdab7b8508bc976b" },
+	{ CV_SUITE_AEGIS_256, 0, 0,
+	  "a69f1e4672ff96c178bd05526d6ac5b067c474b352dc23896e89ee2fa1e2306d" },
+	{ CV_SUITE_AEGIS_256, UINT64_C(1) << 32, 20,
+	  "3af3775587fadb83d490d888b69430dfee45195502d80719a2f52de14c5d3a3cdf89c983ee82"
+	  "f2435e6a95bd6131a3bf31ad0fad" },
+	{ CV_SUITE_AEGIS_256, UINT64_MAX - 15, 64,
+	  "2de9a93848b9ae2b122bd09fb21edd71959ad8e9c4e39030ff20f298c461123ea90b4156cd03"
+	  "9a21d499f741d098f247fc3497c0009e1a983e2fba9c9d8e4dc759665663919dcd3138b73e0c"
+	  "639c85979d749c8f1216572d42cceb3581298d1e" },
 };
 
 static void check_vectors(struct cv_aead *aead)
 {
-	struct cv_suite_key key = make_key(aead, CV_SUITE_AES256_GCM, 9);
-
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		const enum cv_suite suite = vectors[i].suite;
 		const struct {
 			cv_le32 type, receiver;
 			cv_le64 counter;
-		} header = { cv_le32_of(0x104), cv_le32_of(0x11223344),
+		} header = { cv_le32_of(4 | (uint32_t)suite << 8), cv_le32_of(0x11223344),
 			     cv_le64_of(vectors[i].counter) };
-		uint8_t message[HEADER + 64 + TAG];
+		uint8_t message[HEADER + 64 + TAG_MAX];
+		struct cv_suite_key key;
 		struct cv_aead_job job = { .key = &key.key,
 					   .counter = vectors[i].counter,
 					   .text = message + HEADER,
 					   .len = vectors[i].n };
 
+		if (!aead->lanes[suite][CV_AEAD_LARGE].provider)
+			continue;
+		key = make_key(aead, suite, 9);
 		memcpy(message, &header, HEADER);
 		for (uint32_t j = 0; j < job.len; j++)
 			job.text[j] = (uint8_t)(7 * j);
@@ -175,16 +200,17 @@ static void seal_gives_the_vectors_of_another_implementation(void **state)
 	with_each(check_vectors);
 }
 
-static void check_flips(struct cv_aead *aead)
+static void check_flips_of(struct cv_aead *aead, enum cv_suite suite)
 {
-	enum { LEN = 20, SIZE = HEADER + LEN + TAG };
-	struct cv_suite_key key = make_key(aead, CV_SUITE_AES256_GCM, 9);
+	enum { LEN = 20, SIZE = HEADER + LEN + TAG_MAX };
+	const uint32_t bits = 8 * (HEADER + LEN + cv_suite_tag_size(suite));
+	struct cv_suite_key key = make_key(aead, suite, 9);
 	uint8_t sealed[SIZE] = { 0 }, messages[8 * SIZE][SIZE];
 	struct cv_aead_job jobs[8 * SIZE];
 	struct cv_aead_job job = { .key = &key.key, .text = sealed + HEADER, .len = LEN };
 
 	cv_aead_seal(aead, &job, 1);
-	for (size_t bit = 0; bit < 8 * SIZE; bit++) {
+	for (size_t bit = 0; bit < bits; bit++) {
 		memcpy(messages[bit], sealed, SIZE);
 		/* Every third is left whole: a bad neighbour must not spoil it. */
 		if (bit % 3)
@@ -192,12 +218,19 @@ static void check_flips(struct cv_aead *aead)
 		jobs[bit] = job;
 		jobs[bit].text = messages[bit] + HEADER;
 	}
-	cv_aead_open(aead, jobs, 8 * SIZE);
-	for (size_t bit = 0; bit < 8 * SIZE; bit++)
+	cv_aead_open(aead, jobs, bits);
+	for (size_t bit = 0; bit < bits; bit++)
 		assert_int_equal(jobs[bit].ok, bit % 3 == 0);
 	job.counter = 1;
 	cv_aead_open(aead, &job, 1);
 	assert_false(job.ok);
+}
+
+static void check_flips(struct cv_aead *aead)
+{
+	for (int suite = CV_SUITE_AES256_GCM; suite < CV_SUITES; suite++)
+		if (aead->lanes[suite][CV_AEAD_LARGE].provider)
+			check_flips_of(aead, (enum cv_suite)suite);
 }
 
 static void one_wrong_bit_of_header_text_or_tag_spoils_its_message(void **state)
@@ -302,15 +335,23 @@ static cv_time split_clock(void)
 	return now;
 }
 
+/* Three providers of two suites; one of AEGIS, if at all, whose times mean nothing then. */
+static bool all_were_measured(const struct cv_aead_choice *choice)
+{
+	unsigned aegis = choice->cost_ns[CV_SUITE_AEGIS_128L] ? 2 : 0;
+
+	return readings == 2 * 3 * 2 * (3 * 2 + aegis);
+}
+
 static void two_providers_with_a_schedule_do_not_share_a_suite(void **state)
 {
 	struct cv_aead_choice choice;
 
 	readings = 0;
 	assert_int_equal(cv_aead_choose(NULL, split_clock, &choice), 0);
-	if (readings != 2 * 3 * 2 * 3 * CV_SUITES)
-		skip(); /* not all of the three providers are here */
-	for (int suite = 0; suite < CV_SUITES; suite++)
+	if (!all_were_measured(&choice))
+		skip();
+	for (int suite = 0; suite <= CV_SUITE_AES256_GCM; suite++)
 		assert_string_equal(choice.provider[suite][CV_AEAD_LARGE]->name, "ipsec-mb");
 	assert_string_equal(choice.provider[CV_SUITE_CHACHA20_POLY1305][CV_AEAD_SMALL]->name,
 			    "libsodium");
@@ -324,9 +365,9 @@ static void costs_are_those_of_a_large_message_by_the_best(void **state)
 
 	readings = 0;
 	assert_int_equal(cv_aead_choose(NULL, split_clock, &choice), 0);
-	if (readings != 2 * 3 * 2 * 3 * CV_SUITES)
+	if (!all_were_measured(&choice))
 		skip();
-	for (int suite = 0; suite < CV_SUITES; suite++)
+	for (int suite = 0; suite <= CV_SUITE_AES256_GCM; suite++)
 		assert_int_equal(choice.cost_ns[suite], 2000000 / 32 + 1);
 }
 
