@@ -70,7 +70,7 @@ static uint8_t *put(uint8_t *at, enum option type, const void *value, size_t len
 
 static uint8_t *put_offer(uint8_t *at, const struct cv_suite_offer *offer)
 {
-	struct offered offered[CV_SUITES];
+	struct offered offered[CV_SUITES] = { 0 };
 	size_t n = 0;
 
 	for (unsigned suite = 0; suite < CV_SUITES; suite++)
