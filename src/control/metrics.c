@@ -269,6 +269,7 @@ static int name_interface(const char *name, char ret_text[2 * IFNAMSIZ])
 		return -ENOMEM;
 	cv_text_clean(name, clean, sizeof(clean));
 	put_escaped(out, clean);
+	fputc('\0', out); /* fmemopen() ends only a text that is not empty */
 	return fclose(out) == EOF ? -ENOMEM : 0;
 }
 

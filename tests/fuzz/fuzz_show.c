@@ -154,6 +154,14 @@ static void check_name(const char *told, const char *name)
 	must(!strpbrk(told, "\n\r\t\x1b\x7f"));
 }
 
+static void check_interface(const char *told, const char *name)
+{
+	char clean[IFNAMSIZ];
+
+	cv_text_clean(name, clean, sizeof(clean));
+	must(!strcmp(told, clean));
+}
+
 static void check_json(const struct cv_control *control, const char *text, size_t len)
 {
 	json_error_t error;
@@ -224,6 +232,8 @@ static bool check_sample(const struct cv_control *control, const char *at, const
 		at += len;
 		must(len > 0 && at + 1 < end && at[0] == '=' && at[1] == '"');
 		at = read_value(at + 2, end, value, sizeof(value));
+		if (len == strlen("interface") && !memcmp(label, "interface", len))
+			check_interface(value, control->device->name);
 		if (len == strlen("friendly_name") && !memcmp(label, "friendly_name", len)) {
 			check_name(value, control->config.peers[*peer].friendly_name);
 			of_peer = true;
