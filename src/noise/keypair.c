@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include <convoy/noise/frame.h>
 #include <convoy/noise/keypair.h>
 
 static bool is_young(const struct cv_keypair *keypair, cv_time now)
@@ -65,4 +66,12 @@ int cv_keypair_take(struct cv_keypair *keypair, uint32_t n, cv_time now, uint64_
 bool cv_keypair_can_receive(const struct cv_keypair *keypair, uint64_t counter, cv_time now)
 {
 	return is_young(keypair, now) && counter < CV_REJECT_AFTER_MESSAGES;
+}
+
+void cv_keypair_received(struct cv_keypair *keypair, struct cv_received *ret_received)
+{
+	pthread_spin_lock(&keypair->replay_lock);
+	ret_received->accepted = keypair->replay.accepted;
+	ret_received->expected = keypair->replay.next;
+	pthread_spin_unlock(&keypair->replay_lock);
 }

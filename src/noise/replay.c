@@ -47,5 +47,6 @@ bool cv_replay_accept(struct cv_replay *replay, uint64_t counter)
 	if (*word & bit)
 		return false;
 	*word |= bit;
+	replay->accepted++;
 	return true;
 }

@@ -77,3 +77,7 @@ bool cv_keypair_can_send(const struct cv_keypair *keypair, cv_time now);
 /* Whether a message with this counter may be opened under the keypair: REJECT_AFTER_TIME and
  * REJECT_AFTER_MESSAGES. The counter is not yet authenticated. Any thread. */
 bool cv_keypair_can_receive(const struct cv_keypair *keypair, uint64_t counter, cv_time now);
+
+struct cv_received;
+/* What came under the keypair so far; jitter_us is not touched. Any thread. */
+void cv_keypair_received(struct cv_keypair *keypair, struct cv_received *ret_received);

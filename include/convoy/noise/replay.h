@@ -11,7 +11,8 @@ enum {
 };
 
 struct cv_replay {
-	uint64_t next; /* one more than the highest counter accepted */
+	uint64_t next;     /* one more than the highest counter accepted */
+	uint64_t accepted; /* counters; the rest of `next` is lost or still on its way */
 	uint64_t bits[CV_REPLAY_BITS / 64];
 };
 

@@ -118,6 +118,16 @@ static void run_refuses(uint64_t from, uint64_t to)
 		assert_false(cv_replay_accept(&replay, counter));
 }
 
+static void what_was_accepted_is_counted_once(void **state)
+{
+	static const uint64_t counters[] = { 3, 3, 0, 20000, 1, 0, LIMIT, 19999 };
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		cv_replay_accept(&replay, counters[i]);
+	assert_int_equal(replay.accepted, 4);
+	assert_int_equal(replay.next, 20001);
+}
+
 static void ascending_run_leaves_its_first_in_the_window(void **state)
 {
 	run_accepts(1, WINDOW + 1);
@@ -169,6 +179,7 @@ int main(void)
 		cmocka_unit_test_setup(window_takes_each_counter_once_step_by_step, fresh),
 		cmocka_unit_test_setup(window_is_as_wide_from_every_place_in_a_word, fresh),
 		cmocka_unit_test_setup(a_refused_counter_moves_nothing, fresh),
+		cmocka_unit_test_setup(what_was_accepted_is_counted_once, fresh),
 		cmocka_unit_test_setup(ascending_run_leaves_its_first_in_the_window, fresh),
 		cmocka_unit_test_setup(ascending_run_offset_by_one_drops_zero, fresh),
 		cmocka_unit_test_setup(descending_run_is_taken_whole, fresh),
