@@ -81,9 +81,11 @@ void cv_timers_init(struct cv_timers *timers)
 		.new_handshake = CV_TIME_NEVER,
 		.keepalive = CV_TIME_NEVER,
 		.persistent = CV_TIME_NEVER,
+		.probe = CV_TIME_NEVER,
 		.planned = CV_TIME_NEVER,
 		.retransmit = CV_TIME_NEVER,
 		.zero_keys = CV_TIME_NEVER,
+		.echo = CV_TIME_NEVER,
 	};
 }
 
@@ -92,32 +94,48 @@ void cv_timers_stop(struct cv_timers *timers)
 	cancel(&timers->new_handshake);
 	cancel(&timers->keepalive);
 	cancel(&timers->persistent);
+	cancel(&timers->probe);
 	__atomic_store_n(&timers->keepalive_again, false, __ATOMIC_RELAXED);
 	timers->retransmit = CV_TIME_NEVER;
 	timers->zero_keys = CV_TIME_NEVER;
+	timers->echo = CV_TIME_NEVER;
 	timers->attempts = 0;
+}
+
+/* Return: whether control must be told. One that is armed while control switches probes off fires
+ * for nothing. */
+static bool arm_probe(struct cv_timers *timers, cv_time now)
+{
+	cv_time when = now + CV_PROBE_INTERVAL_S * CV_NS_PER_S;
+
+	return __atomic_load_n(&timers->probes, __ATOMIC_RELAXED) &&
+	       arm_if_idle(&timers->probe, when) && is_before_plan(timers, when);
 }
 
 /* The white paper's 15 s, less up to two thirds of a second, where the kernel adds up to one third:
  * who lost a session has the next one within 15 s, handshake and all. */
 bool cv_timers_data_sent(struct cv_timers *timers, cv_time now)
 {
-	cv_time early = CV_REKEY_TIMEOUT_JITTER_MS * CV_NS_PER_MS +
-			__atomic_load_n(&timers->jitter, __ATOMIC_RELAXED);
+	cv_time early = (CV_REKEY_TIMEOUT_JITTER_MS +
+			 __atomic_load_n(&timers->jitter_ms, __ATOMIC_RELAXED)) *
+			CV_NS_PER_MS;
 	cv_time when = now + (CV_KEEPALIVE_TIMEOUT_S + CV_REKEY_TIMEOUT_S) * CV_NS_PER_S - early;
 
-	return arm_if_idle(&timers->new_handshake, when) && is_before_plan(timers, when);
+	bool tell = arm_if_idle(&timers->new_handshake, when) && is_before_plan(timers, when);
+
+	return arm_probe(timers, now) || tell;
 }
 
 bool cv_timers_data_received(struct cv_timers *timers, cv_time now)
 {
 	cv_time when = now + CV_KEEPALIVE_TIMEOUT_S * CV_NS_PER_S;
+	bool tell = arm_probe(timers, now);
 
 	if (arm_if_idle(&timers->keepalive, when))
-		return is_before_plan(timers, when);
+		return is_before_plan(timers, when) || tell;
 	if (!__atomic_load_n(&timers->keepalive_again, __ATOMIC_RELAXED))
 		__atomic_store_n(&timers->keepalive_again, true, __ATOMIC_RELAXED);
-	return false;
+	return tell;
 }
 
 void cv_timers_any_sent(struct cv_timers *timers, cv_time now)
@@ -162,14 +180,30 @@ void cv_timers_set_persistent(struct cv_timers *timers, uint32_t seconds, cv_tim
 			 __ATOMIC_SEQ_CST);
 }
 
+void cv_timers_set_probes(struct cv_timers *timers, bool probes)
+{
+	__atomic_store_n(&timers->probes, probes, __ATOMIC_RELAXED);
+	if (probes)
+		return;
+	cancel(&timers->probe);
+	timers->echo = CV_TIME_NEVER;
+}
+
+void cv_timers_expect_echo(struct cv_timers *timers, cv_time when)
+{
+	timers->echo = when;
+}
+
 static cv_time earliest(const struct cv_timers *timers)
 {
 	cv_time when = timers->retransmit;
 	const cv_time others[] = {
 		timers->zero_keys,
+		timers->echo,
 		__atomic_load_n(&timers->new_handshake, __ATOMIC_SEQ_CST),
 		__atomic_load_n(&timers->keepalive, __ATOMIC_SEQ_CST),
 		__atomic_load_n(&timers->persistent, __ATOMIC_SEQ_CST),
+		__atomic_load_n(&timers->probe, __ATOMIC_SEQ_CST),
 	};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
@@ -232,11 +266,25 @@ static unsigned fire_retransmit(struct cv_timers *timers, cv_time now)
 	return CV_TIMER_GIVE_UP;
 }
 
+static unsigned fire_probes(struct cv_timers *timers, cv_time now)
+{
+	unsigned actions = 0;
+
+	if (fires(&timers->probe, now, CV_TIME_NEVER) && timers->probes)
+		actions |= CV_TIMER_PROBE;
+	if (timers->echo <= now) {
+		timers->echo = CV_TIME_NEVER;
+		actions |= CV_TIMER_NO_ECHO;
+	}
+	return actions;
+}
+
 unsigned cv_timers_fire(struct cv_timers *timers, cv_time now, cv_time jitter)
 {
 	unsigned actions = fire_keepalives(timers, now);
 
 	actions |= fire_retransmit(timers, now);
+	actions |= fire_probes(timers, now);
 	if (fires(&timers->new_handshake, now, CV_TIME_NEVER)) {
 		timers->attempts = 0;
 		actions |= CV_TIMER_INITIATE | CV_TIMER_CLEAR_SOURCE;
@@ -245,6 +293,6 @@ unsigned cv_timers_fire(struct cv_timers *timers, cv_time now, cv_time jitter)
 		timers->zero_keys = CV_TIME_NEVER;
 		actions |= CV_TIMER_ZERO_KEYS;
 	}
-	__atomic_store_n(&timers->jitter, jitter, __ATOMIC_RELAXED);
+	__atomic_store_n(&timers->jitter_ms, (uint16_t)(jitter / CV_NS_PER_MS), __ATOMIC_RELAXED);
 	return actions;
 }

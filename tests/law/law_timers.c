@@ -71,16 +71,18 @@ enum event {
 	SESSION_DERIVED,
 	HANDSHAKE_COMPLETE,
 	SET_PERSISTENT,
+	SET_PROBES,
+	PROBE_SENT,
 	STOP,
 	EVENT_COUNT,
 };
 
 /* The model. In the order in which those that expire together run. */
-enum { KEEPALIVE, PERSISTENT, RETRANSMIT, NEW_HANDSHAKE, ZERO_KEYS, TIMER_COUNT };
+enum { KEEPALIVE, PERSISTENT, RETRANSMIT, NEW_HANDSHAKE, ZERO_KEYS, PROBE, ECHO, TIMER_COUNT };
 
 static struct eager {
 	cv_time expires[TIMER_COUNT];
-	bool another;
+	bool another, probes;
 	uint32_t interval_s;
 	unsigned attempts;
 	cv_time last_initiation;
@@ -93,6 +95,12 @@ static void eager_authentic(cv_time now, int cancelled)
 	eager.expires[cancelled] = CV_TIME_NEVER;
 	if (eager.interval_s && eager.expires[PERSISTENT] != CV_TIME_NEVER)
 		eager.expires[PERSISTENT] = now + eager.interval_s * S;
+}
+
+static void eager_data(cv_time now)
+{
+	if (eager.probes && eager.expires[PROBE] == CV_TIME_NEVER)
+		eager.expires[PROBE] = now + S;
 }
 
 static void eager_initiate(cv_time now, bool is_retry)
@@ -115,6 +123,7 @@ static void eager_event(enum event event, cv_time now, uint32_t interval_s)
 		if (expires[NEW_HANDSHAKE] == CV_TIME_NEVER)
 			expires[NEW_HANDSHAKE] = now + 15 * S - 333 * CV_NS_PER_MS - eager.jitter;
 		eager_authentic(now, KEEPALIVE);
+		eager_data(now);
 		break;
 	case DATA_RECEIVED:
 		eager_authentic(now, NEW_HANDSHAKE);
@@ -122,6 +131,7 @@ static void eager_event(enum event event, cv_time now, uint32_t interval_s)
 			expires[KEEPALIVE] = now + 10 * S;
 		else
 			eager.another = true;
+		eager_data(now);
 		break;
 	case KEEPALIVE_SENT:
 		eager_authentic(now, KEEPALIVE);
@@ -145,6 +155,14 @@ static void eager_event(enum event event, cv_time now, uint32_t interval_s)
 			break;
 		eager.interval_s = interval_s;
 		expires[PERSISTENT] = interval_s ? now + interval_s * S : CV_TIME_NEVER;
+		break;
+	case SET_PROBES:
+		eager.probes = interval_s;
+		if (!interval_s)
+			expires[PROBE] = expires[ECHO] = CV_TIME_NEVER;
+		break;
+	case PROBE_SENT:
+		expires[ECHO] = now + jitter_at(now);
 		break;
 	default: /* STOP */
 		for (int i = 0; i < TIMER_COUNT; i++)
@@ -180,6 +198,10 @@ static unsigned eager_expire(int timer, cv_time now)
 	case NEW_HANDSHAKE:
 		eager.attempts = 0;
 		return CV_TIMER_INITIATE | CV_TIMER_CLEAR_SOURCE;
+	case PROBE:
+		return CV_TIMER_PROBE;
+	case ECHO:
+		return CV_TIMER_NO_ECHO;
 	default:
 		return CV_TIMER_ZERO_KEYS;
 	}
@@ -266,6 +288,12 @@ static bool lazy_event(enum event event, cv_time now, uint32_t interval_s)
 		break;
 	case SET_PERSISTENT:
 		cv_timers_set_persistent(timers, interval_s, now);
+		break;
+	case SET_PROBES:
+		cv_timers_set_probes(timers, interval_s);
+		break;
+	case PROBE_SENT:
+		cv_timers_expect_echo(timers, now + jitter_at(now));
 		break;
 	default: /* STOP */
 		cv_timers_stop(timers);
@@ -389,12 +417,12 @@ static void lazy_timers_fire_when_eager_ones_do(void **state)
 }
 
 /* Bursts both ways every millisecond for 100 seconds: what the laziness is for. */
-static void busy_timers_wake_control_once_a_timeout(void **state)
+static void be_busy(bool probed, unsigned probes)
 {
 	unsigned told = 0;
 
-	(void)state;
 	set_up(0);
+	cv_timers_set_probes(&lazy.timers, probed);
 	for (cv_time now = 0; now < 100 * S; now += CV_NS_PER_MS) {
 		while (lazy.plan <= now) {
 			lazy_look(lazy.plan);
@@ -407,8 +435,21 @@ static void busy_timers_wake_control_once_a_timeout(void **state)
 			}
 		}
 	}
-	assert_int_equal(lazy.log.n, 0);
-	assert_true(told + lazy.looks <= 2 * 100 / CV_KEEPALIVE_TIMEOUT_S);
+	assert_int_equal(lazy.log.n, probes);
+	assert_true(told + lazy.looks <= 2 * 100 / CV_KEEPALIVE_TIMEOUT_S + 2 * probes);
+}
+
+static void busy_timers_wake_control_once_a_timeout(void **state)
+{
+	(void)state;
+	be_busy(false, 0);
+}
+
+/* They come a millisecond after the second: with the next data. */
+static void busy_timers_of_a_convoy_probe_once_a_second(void **state)
+{
+	(void)state;
+	be_busy(true, 99);
 }
 
 /*
@@ -467,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(lazy_timers_fire_when_eager_ones_do, name_failed_seed),
 		cmocka_unit_test(busy_timers_wake_control_once_a_timeout),
+		cmocka_unit_test(busy_timers_of_a_convoy_probe_once_a_second),
 		cmocka_unit_test(deadline_armed_while_control_plans_is_planned_or_told),
 	};
 

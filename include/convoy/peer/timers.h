@@ -13,6 +13,8 @@ enum {
 	CV_KEEPALIVE_TIMEOUT_S = 10,
 	CV_MAX_HANDSHAKE_ATTEMPTS = 18, /* give up when more than this many retries were made */
 	CV_ZERO_KEYS_S = 540,
+	/* Between two Convoys: conf/convoy-wire.md, "Path". */
+	CV_PROBE_INTERVAL_S = 1,
 };
 
 /*
@@ -28,14 +30,17 @@ struct cv_timers {
 	cv_time new_handshake; /* data went out and nothing came back */
 	cv_time keepalive;     /* data came in and nothing went out */
 	cv_time persistent;
-	bool keepalive_again;  /* more data came in while `keepalive` was pending */
-	uint32_t persistent_s; /* interval, 0: off */
-	cv_time jitter;        /* of new_handshake, 0..333 ms, drawn anew by cv_timers_fire() */
+	cv_time probe;         /* data flows, and the path was not looked at for a while */
 	cv_time planned;       /* when control will look at this peer */
+	uint32_t persistent_s; /* interval, 0: off */
+	uint16_t jitter_ms;    /* of new_handshake, 0..333, drawn anew by cv_timers_fire() */
+	bool keepalive_again;  /* more data came in while `keepalive` was pending */
+	bool probes;           /* the peer answers them */
 
 	/* Control thread only. */
 	cv_time retransmit;
 	cv_time zero_keys;
+	cv_time echo;      /* a probe that was not answered by then is given up */
 	unsigned attempts; /* initiations sent again without an answer */
 };
 
@@ -47,6 +52,8 @@ enum {
 	CV_TIMER_GIVE_UP = 1 << 3,      /* purge staged packets */
 	CV_TIMER_KEEPALIVE = 1 << 4,    /* send a keepalive */
 	CV_TIMER_ZERO_KEYS = 1 << 5,    /* wipe handshake and all keypairs */
+	CV_TIMER_PROBE = 1 << 6,        /* send a probe */
+	CV_TIMER_NO_ECHO = 1 << 7,      /* give up probes that are due */
 };
 
 void cv_timers_init(struct cv_timers *timers);
@@ -86,12 +93,17 @@ void cv_timers_session_derived(struct cv_timers *timers, cv_time now);
  * and pending already changes nothing. */
 void cv_timers_set_persistent(struct cv_timers *timers, uint32_t seconds, cv_time now);
 
+/* Whether probes are sent while data flows. The caller sends the first. */
+void cv_timers_set_probes(struct cv_timers *timers, bool probes);
+/* The earliest moment at which a probe that is out is given up, or CV_TIME_NEVER. */
+void cv_timers_expect_echo(struct cv_timers *timers, cv_time when);
+
 /* When control must look next: publishes `planned` and returns it. Control thread. */
 cv_time cv_timers_plan(struct cv_timers *timers);
 
 /**
  * cv_timers_fire() - take all deadlines that have passed
- * @jitter:	a fresh one for the next new_handshake
+ * @jitter:	a fresh one for the next new_handshake, in whole milliseconds
  *
  * Return: CV_TIMER_* bits. Call cv_timers_plan() afterwards.
  */

@@ -238,6 +238,9 @@ static void stopping_ends_everything_but_the_interval(void **state)
 	cv_timers_data_received(&timers, EPOCH);
 	cv_timers_initiation_sent(&timers, EPOCH, 0);
 	cv_timers_session_derived(&timers, EPOCH);
+	cv_timers_set_probes(&timers, true);
+	cv_timers_data_sent(&timers, EPOCH);
+	cv_timers_expect_echo(&timers, EPOCH);
 	timers.attempts = 3;
 	cv_timers_stop(&timers);
 	assert_idle();
@@ -287,6 +290,59 @@ static void control_that_is_awake_is_not_told(void **state)
 	assert_int_equal(cv_timers_plan(&timers), EPOCH + 10 * S + 14667 * CV_NS_PER_MS);
 }
 
+static void data_both_ways_arms_the_probe_of_a_convoy_only(void **state)
+{
+	(void)state;
+	cv_timers_data_sent(&timers, EPOCH);
+	assert_int_equal(timers.probe, CV_TIME_NEVER);
+	cv_timers_set_probes(&timers, true);
+	cv_timers_any_sent(&timers, EPOCH);
+	cv_timers_any_received(&timers, EPOCH);
+	assert_idle();
+	cv_timers_data_sent(&timers, EPOCH);
+	assert_int_equal(fire_at(S), CV_TIMER_PROBE);
+	assert_int_equal(timers.probe, CV_TIME_NEVER);
+	cv_timers_data_received(&timers, EPOCH + S);
+	cv_timers_data_received(&timers, EPOCH + S + S / 2); /* the first one counts */
+	assert_int_equal(fire_at(2 * S), CV_TIMER_PROBE);
+}
+
+static void probe_that_is_armed_is_told_beside_what_is_pending(void **state)
+{
+	(void)state;
+	cv_timers_data_sent(&timers, EPOCH);
+	cv_timers_data_received(&timers, EPOCH);
+	cv_timers_plan(&timers); /* 10 s */
+	cv_timers_set_probes(&timers, true);
+	assert_true(cv_timers_data_sent(&timers, EPOCH));
+	assert_false(cv_timers_data_sent(&timers, EPOCH));
+	timers.probe = CV_TIME_NEVER;
+	assert_true(cv_timers_data_received(&timers, EPOCH));
+	assert_false(cv_timers_data_received(&timers, EPOCH));
+}
+
+static void probes_end_with_the_peer_being_a_convoy(void **state)
+{
+	(void)state;
+	cv_timers_set_probes(&timers, true);
+	cv_timers_data_sent(&timers, EPOCH);
+	cv_timers_any_received(&timers, EPOCH);
+	cv_timers_expect_echo(&timers, EPOCH + S);
+	cv_timers_set_probes(&timers, false);
+	assert_idle();
+	timers.probe = EPOCH; /* a worker's store that lost the race with it */
+	assert_int_equal(fire_at(0), 0);
+	assert_idle();
+}
+
+static void echo_that_is_missing_is_told_once(void **state)
+{
+	(void)state;
+	cv_timers_expect_echo(&timers, EPOCH + S);
+	assert_int_equal(fire_at(S), CV_TIMER_NO_ECHO);
+	assert_idle();
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup(name, set_up)
@@ -314,6 +370,10 @@ int main(void)
 		CASE(several_deadlines_may_fire_at_once),
 		CASE(control_is_told_of_what_lies_before_its_plan_only),
 		CASE(control_that_is_awake_is_not_told),
+		CASE(data_both_ways_arms_the_probe_of_a_convoy_only),
+		CASE(probe_that_is_armed_is_told_beside_what_is_pending),
+		CASE(probes_end_with_the_peer_being_a_convoy),
+		CASE(echo_that_is_missing_is_told_once),
 	};
 
 	return cmocka_run_group_tests_name("timers", tests, NULL, NULL);
