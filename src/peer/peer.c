@@ -25,6 +25,7 @@ void cv_peer_release(void *arg)
 		return;
 	}
 	cv_vault_return(peer->handshake);
+	free(peer->probing);
 	pthread_spin_destroy(&peer->endpoint_lock);
 	pthread_spin_destroy(&peer->keypairs_lock);
 	pthread_spin_destroy(&peer->stage.lock);

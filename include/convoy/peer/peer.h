@@ -17,6 +17,7 @@
 #include <convoy/peer/deadlines.h>
 #include <convoy/peer/extension.h>
 #include <convoy/peer/index.h>
+#include <convoy/peer/probing.h>
 #include <convoy/peer/routes.h>
 #include <convoy/peer/stage.h>
 #include <convoy/peer/timers.h>
@@ -68,6 +69,7 @@ struct cv_peer {
 	struct cv_keypair *next, *previous, *dropped;
 	struct cv_deadline deadline;
 	struct cv_extension extension;
+	struct cv_probing *probing; /* of a Convoy; NULL: never, or there was no memory */
 	struct cv_route_list routes;
 	struct cds_list_head all; /* in cv_peers; is_wishing: in its list of those who leave */
 	struct cv_peer *key_next; /* chain of the key table */
