@@ -37,6 +37,7 @@ static void begin_anew(struct cv_device *device, struct cv_peer *peer, cv_time n
 	cv_session_clear(device, peer);
 	cv_handshake_rekey_identity(peer->handshake, device->self);
 	cv_extension_forget(&peer->extension);
+	cv_device_mind_probes(peer);
 	__atomic_store_n(&peer->last_initiation, 0, __ATOMIC_RELAXED);
 	if (!device->up)
 		return;
@@ -166,12 +167,14 @@ static int change_peer(struct cv_device *device, struct cv_peer *peer,
 		       const struct cv_peer_change *change, cv_time now)
 {
 	int r = change_allowed_ips(device, peer, change);
-	bool send = false;
+	bool send = false, probe = false;
 
 	if (change->set_psk)
 		cv_handshake_set_psk(peer->handshake, change->psk.b);
-	if (change->set_extension)
+	if (change->set_extension) {
 		peer->extension.off = change->extension_off;
+		probe = cv_device_mind_probes(peer);
+	}
 	if (change->set_endpoint && set_endpoint(peer, &change->endpoint))
 		send = true;
 	if (change->set_keepalive && set_keepalive(peer, change->keepalive_s, now))
@@ -180,6 +183,8 @@ static int change_peer(struct cv_device *device, struct cv_peer *peer,
 		return r;
 	if (send || !cv_stage_is_empty(&peer->stage))
 		cv_device_send_keepalive(device, peer, now);
+	if (probe)
+		cv_device_probe(device, peer, now);
 	cv_device_plan(device, peer);
 	return r;
 }

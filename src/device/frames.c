@@ -24,11 +24,13 @@
 
 #include "internal.h"
 
-static void say(struct cv_device *device, struct cv_peer *peer, struct cv_keypair *keypair,
-		const struct cv_frame *frame, cv_time now)
+bool cv_device_say(struct cv_device *device, struct cv_peer *peer, struct cv_keypair *keypair,
+		   const struct cv_frame *frame, uint32_t size, cv_time now)
 {
-	if (cv_path_frame(&device->path, peer, keypair, frame, now))
-		cv_device_flush(device, now);
+	if (!cv_path_frame(&device->path, peer, keypair, frame, size, now))
+		return false;
+	cv_device_flush(device, now);
+	return true;
 }
 
 void cv_device_say_hello(struct cv_device *device, struct cv_peer *peer, cv_time now)
@@ -38,9 +40,11 @@ void cv_device_say_hello(struct cv_device *device, struct cv_peer *peer, cv_time
 	struct cv_source source;
 	bool plain;
 
-	if (cv_peer_endpoint(peer, now, &where, &source, &plain) &&
-	    cv_extension_greets(&peer->extension, &where))
-		say(device, peer, cv_rcu_read(&peer->current), &hello, now);
+	if (!cv_peer_endpoint(peer, now, &where, &source, &plain))
+		return;
+	if (cv_extension_greets(&peer->extension, &where))
+		cv_device_say(device, peer, cv_rcu_read(&peer->current), &hello, 0, now);
+	cv_device_mind_probes(peer);
 }
 
 void cv_device_say_goodbye(struct cv_device *device, cv_time now)
@@ -50,7 +54,7 @@ void cv_device_say_goodbye(struct cv_device *device, cv_time now)
 
 	while ((peer = cv_peers_next(device->peers, peer)))
 		if (peer->extension.state == CV_EXTENSION_CONVOY)
-			say(device, peer, cv_rcu_read(&peer->current), &goodbye, now);
+			cv_device_say(device, peer, cv_rcu_read(&peer->current), &goodbye, 0, now);
 }
 
 /* The session means nothing to the peer any more: what is sent from now on asks for a new one. An
@@ -101,7 +105,7 @@ static void answer(struct cv_device *device, struct cv_peer *peer, struct cv_key
 		take_up_suite(device, keypair, suite);
 	if (keypair->suite)
 		frame.suite = keypair->suite->send.key.suite;
-	say(device, peer, keypair, &frame, now);
+	cv_device_say(device, peer, keypair, &frame, 0, now);
 }
 
 /* The peer is ready to open: seal under the suite, and at once, for it waits for that. */
@@ -123,7 +127,7 @@ static int begin_suite(struct cv_device *device, struct cv_peer *peer, struct cv
 }
 
 static int heed(struct cv_device *device, const struct cv_index_entry *entry,
-		const struct cv_frame *frame, cv_time now)
+		const struct cv_frame *frame, const struct cv_ring_message *message, cv_time now)
 {
 	struct cv_peer *peer = entry->peer;
 
@@ -137,12 +141,32 @@ static int heed(struct cv_device *device, const struct cv_index_entry *entry,
 		end_session(device, peer, entry->keypair, now);
 		return 0;
 	case CV_FRAME_PROBE:
+		return cv_device_receive_probe(device, entry, frame, message->size, now);
 	case CV_FRAME_ECHO:
+		cv_device_receive_echo(device, entry, frame, message->when);
+		return 0;
 	case CV_FRAME_REQUEST:
 	case CV_FRAME_GRANT:
 		break;
 	}
 	return -ENOTSUP;
+}
+
+/* From a peer that is no other's. Return: 0 or -errno. */
+static int receive(struct cv_device *device, const struct cv_index_entry *entry,
+		   const struct cv_frame *frame, const struct cv_ring_message *message, cv_time now)
+{
+	struct cv_peer *peer = entry->peer; /* entry may end here */
+	bool probes;
+	int r;
+
+	if (!cv_extension_heard(&peer->extension))
+		return -ENOTSUP;
+	probes = cv_device_mind_probes(peer);
+	r = heed(device, entry, frame, message, now);
+	if (probes && frame->kind != CV_FRAME_GOODBYE)
+		cv_device_probe(device, peer, now);
+	return r;
 }
 
 void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_message *message,
@@ -156,10 +180,8 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 		cv_drops_add(&device->path.drops, CV_DROP_UNKNOWN_INDEX, 1);
 		return;
 	}
-	if (r == 0 && !cv_extension_heard(&entry->peer->extension))
-		r = -ENOTSUP;
 	if (r == 0)
-		r = heed(device, entry, &frame, now);
+		r = receive(device, entry, &frame, message, now);
 	if (r < 0)
 		cv_drops_add(&device->path.drops,
 			     r == -ENOTSUP ? CV_DROP_FRAME_UNWANTED : CV_DROP_FRAME_INVALID, 1);

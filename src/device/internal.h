@@ -141,6 +141,10 @@ int cv_sockets_set_mark(struct cv_device *device, uint32_t fwmark);
 
 /* frames.c: what two Convoys say to each other. */
 
+/* Seal a frame under this keypair of the peer, its plaintext of `size` bytes (0: as it is), and
+ * send it. Return: false when the session cannot send. */
+bool cv_device_say(struct cv_device *device, struct cv_peer *peer, struct cv_keypair *keypair,
+		   const struct cv_frame *frame, uint32_t size, cv_time now);
 /* A session that we began is there: ask whether the peer is a Convoy, unless we know better. */
 void cv_device_say_hello(struct cv_device *device, struct cv_peer *peer, cv_time now);
 /* We stop: tell every Convoy that has a session with us. */
@@ -148,6 +152,23 @@ void cv_device_say_goodbye(struct cv_device *device, cv_time now);
 /* A frame out of a ring. */
 void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_message *message,
 			     cv_time now);
+
+/* probe.c: the path to another Convoy. */
+
+/* Whether it is one has changed, perhaps. Return: whether probes are sent from now on, of which the
+ * caller sends the first. */
+bool cv_device_mind_probes(struct cv_peer *peer);
+/* Send a probe, unless there is no session. */
+void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* A probe came in a message with `size` bytes of plaintext: answer it. Return: 0, or -ENOTSUP when
+ * it is not heeded. */
+int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entry *entry,
+			    const struct cv_frame *probe, uint32_t size, cv_time now);
+/* An echo came at `when`; what no probe waits for is late, or came twice. */
+void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entry *entry,
+			    const struct cv_frame *echo, cv_time when);
+/* Probes were not answered in time. */
+void cv_device_give_up_probes(struct cv_device *device, struct cv_peer *peer, cv_time now);
 
 /* session.c: indices and keypairs. */
 

@@ -116,6 +116,10 @@ void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_ti
 		cv_device_initiate(device, peer, !(actions & CV_TIMER_INITIATE), now);
 	if (actions & CV_TIMER_KEEPALIVE)
 		cv_device_send_keepalive(device, peer, now);
+	if (actions & CV_TIMER_NO_ECHO)
+		cv_device_give_up_probes(device, peer, now);
+	if (actions & CV_TIMER_PROBE)
+		cv_device_probe(device, peer, now);
 	cv_device_plan(device, peer);
 }
 

@@ -289,12 +289,13 @@ static bool has_room(const struct cv_outbound *out)
 	       out->jobs_n < CV_BATCH_MAX && out->trains_n < CV_PATH_TRAINS_MAX;
 }
 
-/* Seal what lies at the end of the arena, its len bytes behind the headroom. */
+/* Seal what lies at the end of the arena, its len bytes behind the headroom; padded to no more than
+ * the mtu. */
 static void seal_one(struct cv_path *path, const struct cv_destination *to,
-		     const struct cv_keypair *keypair, uint64_t counter, uint32_t len, uint8_t tos)
+		     const struct cv_keypair *keypair, uint64_t counter, uint32_t len, uint8_t tos,
+		     uint32_t mtu)
 {
 	struct cv_outbound *out = path->out;
-	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
 	uint8_t *datagram = out->arena + out->used;
 	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu);
 
@@ -309,6 +310,7 @@ static bool unstage_all(struct cv_path *path, const struct cv_destination *to,
 			struct cv_keypair *keypair, cv_time now)
 {
 	struct cv_outbound *out = path->out;
+	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
 	uint64_t counter;
 
 	while (to->peer->stage.pkts) {
@@ -321,7 +323,7 @@ static bool unstage_all(struct cv_path *path, const struct cv_destination *to,
 		len = cv_stage_pop(&to->peer->stage, path->plane->pool,
 				   out->arena + out->used + CV_HEADROOM, CV_IP_MAX);
 		seal_one(path, to, keypair, counter, (uint32_t)len,
-			 cv_ecn_encapsulate(cv_ip_tos(out->arena + out->used + CV_HEADROOM)));
+			 cv_ecn_encapsulate(cv_ip_tos(out->arena + out->used + CV_HEADROOM)), mtu);
 		path->counts.unstaged_pkts++;
 		path->counts.out_pkts++;
 		path->counts.out_bytes += (uint32_t)len;
@@ -347,11 +349,14 @@ bool cv_path_unstage(struct cv_path *path, struct cv_peer *peer, cv_time now)
 	return all;
 }
 
-/* Seal one message that is no data of users: the timers expect no answer to it. */
+/* Seal one message that is no data of users, of size bytes if it is shorter than that: the timers
+ * expect no answer to it. */
 static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
-		     const struct cv_frame *frame, cv_time now)
+		     const struct cv_frame *frame, uint32_t size, cv_time now)
 {
 	struct cv_outbound *out = path->out;
+	uint32_t mtu = size ? size : __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint8_t *text;
 	struct cv_destination to;
 	uint64_t counter;
 	size_t len = 0;
@@ -359,9 +364,14 @@ static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypa
 	if (!keypair || !find_destination(peer, now, &to) || !has_room(out) ||
 	    cv_keypair_take(keypair, 1, now, &counter) < 0)
 		return false;
+	text = out->arena + out->used + CV_HEADROOM;
 	if (frame)
-		len = cv_frame_write(frame, out->arena + out->used + CV_HEADROOM);
-	seal_one(path, &to, keypair, counter, (uint32_t)len, 0);
+		len = cv_frame_write(frame, text);
+	if (len < size) {
+		memset(text + len, 0, size - len);
+		len = size;
+	}
+	seal_one(path, &to, keypair, counter, (uint32_t)len, 0, mtu);
 	cv_seal_burst(path);
 	cv_timers_any_sent(&peer->timers, now);
 	keep_fresh(path, peer, keypair, counter, now);
@@ -370,16 +380,16 @@ static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypa
 
 bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now)
 {
-	bool sealed = seal_own(path, peer, cv_rcu_read(&peer->current), NULL, now);
+	bool sealed = seal_own(path, peer, cv_rcu_read(&peer->current), NULL, 0, now);
 
 	path->counts.out_keepalives += sealed;
 	return sealed;
 }
 
 bool cv_path_frame(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
-		   const struct cv_frame *frame, cv_time now)
+		   const struct cv_frame *frame, uint32_t size, cv_time now)
 {
-	bool sealed = seal_own(path, peer, keypair, frame, now);
+	bool sealed = seal_own(path, peer, keypair, frame, size, now);
 
 	path->counts.out_frames += sealed;
 	return sealed;

@@ -11,8 +11,8 @@ import wgmodel
 from ends import poll
 from lab import inner as address
 from stranger import meet
-from wgmodel import (AES256_GCM, ANSWER, CHACHA20_POLY1305, GOODBYE, HELLO, RESPONSE, choice, frame,
-                     offer, options_of)
+from wgmodel import (AES256_GCM, ANSWER, CHACHA20_POLY1305, GOODBYE, HELLO, PROBE, RESPONSE, choice,
+                     frame, offer, options_of)
 
 A4, B4 = address("a", 4), address("b", 4)
 OFF = {"Extensions": "off"}
@@ -37,8 +37,9 @@ def test_two_convoys_find_each_other(lab, workers):
     assert traffic.reaches(net.a, B4)
     for end in (a, b):
         end.until(knows(end, "convoy"), "the other is a Convoy")
-        stats = end.wait_stat("path.in_frames", 1)
-        assert (stats["path.in_frames"], stats["path.out_frames"]) == (1, 1)
+        # One to get acquainted, a probe each, and their echoes.
+        stats = end.wait_stat("path.in_frames", 3)
+        assert stats["path.out_frames"] >= 3
         assert not [name for name in stats if name.startswith("drop.") and stats[name]]
 
 
@@ -110,6 +111,7 @@ def test_a_frame_is_no_reason_for_a_keepalive(lab):
     session = stranger.connect()
     stranger.send(session.seal(frame(HELLO)))
     assert stranger.receive_frame(session) == (ANSWER, choice(CHACHA20_POLY1305))
+    assert stranger.receive_frame(session, probes=True)[0] == PROBE
     assert stranger.is_quiet(), "15 s and more of its clock"
     stranger.send(session.seal(inner.echo(A4, B4)))
     assert inner.is_echo_reply(stranger.receive_packet(session))

@@ -12,8 +12,9 @@
  * it had, changes nothing that we know of the peer, and is counted once; nothing comes out that the
  * peer did not seal, and nothing twice; received = delivered + keepalives + handshakes + drops;
  * what the device sends under a session opens, each under a number of its own, and under a suite
- * from just then on when conf/convoy-wire.md says so; a frame that is not heeded is counted by its
- * reason; a goodbye ends the session it came in if that is the one in use, and else nothing;
+ * from just then on when conf/convoy-wire.md says so; a probe is echoed once, by no more bytes than
+ * it had, unless there were too many; a frame that is not heeded is counted by its reason; a
+ * goodbye ends the session it came in if that is the one in use, and else nothing;
  * nobody's doings touch the other peer; and after all that a new handshake succeeds, data goes both
  * ways, a hello is answered, and data goes both ways under the suite.
  */
@@ -65,6 +66,7 @@ struct knowledge {
 	struct cv_endpoint remote;
 	struct cv_source local;
 	struct cv_extension extension;
+	struct cv_probing probing;
 	const struct cv_suite_keys *suite, *sealing; /* of current */
 };
 
@@ -84,6 +86,8 @@ static void recall(struct cv_peer *of, struct knowledge *ret_knowledge)
 	memcpy(&ret_knowledge->timers, &of->timers, sizeof(of->timers));
 	cv_peer_endpoint(of, world.now, &ret_knowledge->remote, &ret_knowledge->local, &plain);
 	memcpy(&ret_knowledge->extension, &of->extension, sizeof(of->extension));
+	if (of->probing)
+		memcpy(&ret_knowledge->probing, of->probing, sizeof(*of->probing));
 	ret_knowledge->suite = of->current ? of->current->suite : NULL;
 	ret_knowledge->sealing = of->current ? of->current->sealing : NULL;
 }
@@ -102,6 +106,7 @@ static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before
 	must(cv_endpoint_equal(&now.remote, &before->remote));
 	must(cv_source_equal(&now.local, &before->local));
 	must(!memcmp(&now.extension, &before->extension, sizeof(now.extension)));
+	must(!memcmp(&now.probing, &before->probing, sizeof(now.probing)));
 	must(now.suite == before->suite && now.sealing == before->sealing);
 }
 
@@ -171,6 +176,22 @@ static void heed(const struct cv_frame *frame, struct far_suite *suite)
 	}
 }
 
+/* Whether a probe is answered. */
+static bool check_probe(const struct said *word, const struct cv_frame *frame,
+			const struct before *before)
+{
+	struct cv_probing probing = before->known.probing;
+
+	if (word->frame_len < CV_PROBE_SIZE_MIN || !cv_probing_may_echo(&probing, world.now))
+		return false;
+	peer.echo = (struct cv_frame){
+		.kind = CV_FRAME_ECHO,
+		.mark = frame->mark,
+		.probed = (uint16_t)word->frame_len,
+	};
+	return true;
+}
+
 /* The device took a word with a frame in it. */
 static void check_frame(const struct said *word, const struct before *before)
 {
@@ -187,7 +208,9 @@ static void check_frame(const struct said *word, const struct before *before)
 		r = -EBADMSG;
 	if (r == 0 && !off)
 		must(world.peer->extension.state == CV_EXTENSION_CONVOY);
-	if (r == 0 && frame.kind > CV_FRAME_GOODBYE)
+	if (r == 0 && !off && frame.kind == CV_FRAME_PROBE && !check_probe(word, &frame, before))
+		r = -ENOTSUP;
+	if (r == 0 && frame.kind > CV_FRAME_ECHO)
 		r = -ENOTSUP;
 	must(invalid == (r == -EBADMSG));
 	must(unwanted == (r != -EBADMSG && (r < 0 || off)));
@@ -389,6 +412,13 @@ static struct cv_endpoint read_place(uint8_t how)
 	return at;
 }
 
+static uint32_t pad(uint8_t *plain, uint32_t len, uint8_t size)
+{
+	while (len < size)
+		plain[len++] = 0;
+	return len;
+}
+
 /* Of any kind, as it is or broken, or any bytes that are no packet. */
 static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 {
@@ -402,7 +432,11 @@ static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 		frame.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = read8(input) * 8U;
 		frame.offer.cost_ns[CV_SUITE_AES256_GCM] = read8(input) * 8U;
 		frame.suite = (enum cv_suite)(read8(input) % CV_SUITES);
+		frame.mark.number = how & 7;
+		frame.probed = CV_PROBE_SIZE_MIN;
 		len = (uint32_t)cv_frame_write(&frame, plain);
+		if (frame.kind == CV_FRAME_PROBE)
+			len = pad(plain, len, read8(input));
 	}
 	if (how & 16)
 		plain[read8(input) % len] ^= read8(input);

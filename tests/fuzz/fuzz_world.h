@@ -56,6 +56,7 @@ struct far {
 	size_t n_sessions;                     /* ever; the last SESSIONS_MAX of them are kept */
 	uint64_t next_counter[SESSIONS_MAX];   /* of what the device sends under it */
 	size_t answers;                        /* to hellos */
+	struct cv_frame echo;                  /* that is to come */
 };
 
 static struct {
@@ -460,7 +461,14 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 		must(world.stops);
 		return;
 	case CV_FRAME_PROBE:
+		must(world.peer->timers.probes && len == CV_PROBE_SIZE_MIN);
+		must(frame.received.accepted <= frame.received.expected);
+		return;
 	case CV_FRAME_ECHO:
+		must(far->echo.kind == CV_FRAME_ECHO && frame.probed == far->echo.probed);
+		must(frame.mark.number == far->echo.mark.number && len <= frame.probed);
+		far->echo.kind = 0;
+		return;
 	case CV_FRAME_REQUEST:
 	case CV_FRAME_GRANT:
 		must(!"said");

@@ -68,12 +68,13 @@ class Stranger:
             if plain and not wgmodel.frame_of(plain):
                 return plain
 
-    def receive_frame(self, session):
-        """The next frame: (kind, options); keepalives are left out."""
+    def receive_frame(self, session, probes=False):
+        """The next frame: (kind, options); keepalives are left out, and probes if not asked for."""
         while True:
             _, plain = session.open(self.receive(wgmodel.DATA))
-            if plain:
-                return wgmodel.frame_of(plain)
+            said = wgmodel.frame_of(plain)
+            if plain and (probes or not said or said[0] != wgmodel.PROBE):
+                return said
 
 
 def raw(key):

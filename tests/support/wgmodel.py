@@ -3,6 +3,7 @@
 Written from the white paper (https://www.wireguard.com/papers/wireguard.pdf, sections 5.4.1 to
 5.4.7). It keeps no timers and takes no care: the caller chooses counters, timestamps and lies.
 """
+import collections
 import hashlib
 import hmac
 import ipaddress
@@ -155,6 +156,16 @@ def marked(number, clock_us=0, accepted=0, expected=0, jitter_us=0, probed=None)
     return (_option(3, struct.pack("<II", number, clock_us)) +
             _option(4, struct.pack("<QQI", accepted, expected, jitter_us)) +
             (b"" if probed is None else _option(5, struct.pack("<H", probed))))
+
+
+Marked = collections.namedtuple("Marked", "number clock_us accepted expected jitter_us probed")
+
+
+def mark_of(said):
+    """What a probe or an echo says, of what frame_of() returned."""
+    options = options_of(said)
+    probed, = struct.unpack("<H", options[5]) if 5 in options else (None,)
+    return Marked(*struct.unpack("<II", options[3]), *struct.unpack("<QQI", options[4]), probed)
 
 
 def granted(addresses=(), mtu=None, dns=(), routes=()):

@@ -129,9 +129,15 @@ bool cv_path_unstage(struct cv_path *path, struct cv_peer *peer, cv_time now);
 /* Seal a keepalive. Return: false when there is no session to send it under. */
 bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now);
 
-/* Seal a frame under this keypair of the peer. Return: false when it cannot send. */
+/**
+ * cv_path_frame() - seal a frame under this keypair of the peer
+ * @size:	bytes that its plaintext has, zeros behind the frame, up to CV_IP_MAX; 0: no more
+ *than every message is padded to
+ *
+ * Return: false when it cannot send.
+ */
 bool cv_path_frame(struct cv_path *path, struct cv_peer *peer, struct cv_keypair *keypair,
-		   const struct cv_frame *frame, cv_time now);
+		   const struct cv_frame *frame, uint32_t size, cv_time now);
 
 /* The trains to send, in order; train->owner is the peer, good until the thread's next quiescent
  * state. Return: how many. */

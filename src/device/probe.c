@@ -1,0 +1,107 @@
+/*
+ * Probes at the control thread: what the path to another Convoy is like while data flows.
+ *
+ * How it works. Messages of a session are numbered, so each end knows what it lost of them, and
+ * only has to tell the other. That is what a probe does once a second, and its echo: both carry
+ * what their sender received, and its clock. Workers arm the timer with the data that they send or
+ * receive, so nothing is said while nothing flows.
+ *
+ * Source: conf/convoy-wire.md, "Path".
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <convoy/peer/rcu.h>
+
+#include "internal.h"
+
+bool cv_device_mind_probes(struct cv_peer *peer)
+{
+	const struct cv_extension *extension = &peer->extension;
+	bool answers = !extension->off && extension->state == CV_EXTENSION_CONVOY;
+	bool answered = peer->timers.probes;
+
+	if (answers && !peer->probing)
+		peer->probing = calloc(1, sizeof(*peer->probing));
+	if (extension->off || extension->state == CV_EXTENSION_FOREIGN) {
+		free(peer->probing);
+		peer->probing = NULL;
+	}
+	cv_timers_set_probes(&peer->timers, answers && peer->probing);
+	return !answered && peer->timers.probes;
+}
+
+static uint32_t clock_us(cv_time now)
+{
+	return (uint32_t)(now / (CV_NS_PER_S / 1000000));
+}
+
+/* Bytes of the next probe's plaintext. */
+static uint16_t next_size(const struct cv_peer *peer)
+{
+	(void)peer;
+	return CV_PROBE_SIZE_MIN;
+}
+
+static void await_echo(struct cv_device *device, struct cv_peer *peer)
+{
+	cv_timers_expect_echo(&peer->timers, cv_probing_due(peer->probing));
+	cv_device_plan(device, peer);
+}
+
+void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now)
+{
+	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_frame probe = { .kind = CV_FRAME_PROBE };
+	uint16_t size = next_size(peer);
+
+	if (!keypair || !peer->probing)
+		return;
+	probe.mark = (struct cv_mark){ peer->probing->next, clock_us(now) };
+	cv_keypair_received(keypair, &probe.received);
+	if (!cv_device_say(device, peer, keypair, &probe, size, now))
+		return;
+	cv_probing_sent(peer->probing, size, now);
+	await_echo(device, peer);
+}
+
+int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entry *entry,
+			    const struct cv_frame *probe, uint32_t size, cv_time now)
+{
+	struct cv_probing *probing = entry->peer->probing;
+	struct cv_frame echo = {
+		.kind = CV_FRAME_ECHO,
+		.mark = { probe->mark.number, clock_us(now) },
+		.probed = (uint16_t)size,
+	};
+
+	/* An echo has never more bytes than what it answers. */
+	if (size < CV_PROBE_SIZE_MIN || !probing || !cv_probing_may_echo(probing, now))
+		return -ENOTSUP;
+	cv_keypair_received(entry->keypair, &echo.received);
+	cv_device_say(device, entry->peer, entry->keypair, &echo, 0, now);
+	return 0;
+}
+
+void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entry *entry,
+			    const struct cv_frame *echo, cv_time when)
+{
+	struct cv_peer *peer = entry->peer;
+	struct cv_probe probe;
+
+	if (!peer->probing ||
+	    !cv_probing_echoed(peer->probing, echo->mark.number, echo->probed, when, &probe))
+		return;
+	await_echo(device, peer);
+}
+
+void cv_device_give_up_probes(struct cv_device *device, struct cv_peer *peer, cv_time now)
+{
+	struct cv_probe probe;
+
+	if (!peer->probing)
+		return;
+	while (cv_probing_give_up(peer->probing, now, &probe))
+		;
+	await_echo(device, peer);
+}
