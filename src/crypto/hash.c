@@ -2,10 +2,11 @@
  * BLAKE2s from libcrypto, HMAC and key derivation on top of it.
  *
  * libcrypto 3 finds an algorithm by name slowly (a fetch), and makes a context with several
- * allocations. So the algorithms are fetched once a process and the contexts made once a thread, by
- * its first call; every later call only initialises a context again, which allocates nothing. The
- * thread that sets up makes its own then, when it may still fail. A thread's contexts are freed
- * when it ends.
+ * allocations. So the algorithms are fetched once a process and the contexts made once a thread:
+ * by cv_hash_init(), which may fail, or else by its first call; every later call only initialises
+ * a context again. For that libcrypto 3.0 gives back a block of 128 bytes and takes one of the same
+ * size at once, which an allocator that keeps what a thread gave back (glibc's) has at hand: so it
+ * cannot fail. A thread's contexts are freed when it ends.
  *
  * HMAC is built here from the plain hash: libcrypto's own would look up the digest by name at every
  * new key, and our keys are new at every call.
@@ -77,16 +78,20 @@ static struct contexts *contexts_new(void)
 	return NULL;
 }
 
+static bool contexts_made(void)
+{
+	if (__builtin_expect(!mine, 0))
+		mine = contexts_new();
+	return mine != NULL;
+}
+
 static struct contexts *contexts_get(void)
 {
-	if (__builtin_expect(!mine, 0)) {
-		mine = contexts_new();
-		must(mine);
-	}
+	must(contexts_made());
 	return mine;
 }
 
-int cv_hash_init(void)
+static int fetch(void)
 {
 	if (blake2s)
 		return 0;
@@ -98,8 +103,16 @@ int cv_hash_init(void)
 		blake2s = NULL;
 		return -ENOSYS;
 	}
-	mine = contexts_new();
-	return mine ? 0 : -ENOMEM;
+	return 0;
+}
+
+int cv_hash_init(void)
+{
+	int r = fetch();
+
+	if (r < 0)
+		return r;
+	return contexts_made() ? 0 : -ENOMEM;
 }
 
 void cv_hash(const struct cv_piece *pieces, size_t n, uint8_t ret_hash[CV_HASH_SIZE])

@@ -6,7 +6,7 @@
 #include <convoy/base/wire.h>
 #include <convoy/crypto/aead.h>
 
-/* Fetch the algorithms of hash.c. Return: 0, -ENOSYS or -ENOMEM. */
+/* Fetch the algorithms of hash.c; make this thread's contexts. Return: 0, -ENOSYS or -ENOMEM. */
 int cv_hash_init(void);
 
 /* White paper, section 5.4.6: 4 zero bytes, then the counter. */

@@ -11,9 +11,9 @@ enum {
 };
 
 /*
- * All of these may be called by any thread and never fail after cv_crypto_init(): a thread's first
- * call makes its contexts (the process aborts when there is no memory for them), later calls
- * allocate nothing. Outputs may overlap inputs.
+ * All of these may be called by any thread after cv_crypto_init(), never fail and need no more
+ * memory than they have: but in a thread that did not call it itself, whose first call makes its
+ * contexts (the process aborts when there is none for them). Outputs may overlap inputs.
  */
 
 /* A stretch of input, borrowed for the call. */

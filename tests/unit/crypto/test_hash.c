@@ -1,13 +1,43 @@
 /* BLAKE2s, its MAC, HMAC key derivation and SipHash at known answers. */
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
 
 #include <convoy/crypto/hash.h>
 #include <convoy/crypto/init.h>
 
 #include "hex.h"
 
+/* Blocks that libcrypto has, and whether it gets more of them than `most`. */
+static atomic_int blocks, most = INT_MAX;
+
+static void *allocate(size_t size, const char *file, int line)
+{
+	void *block = blocks < most ? malloc(size) : NULL;
+
+	blocks += block != NULL;
+	return block;
+}
+
+static void *reallocate(void *block, size_t size, const char *file, int line)
+{
+	return block ? realloc(block, size) : allocate(size, file, line);
+}
+
+static void release(void *block, const char *file, int line)
+{
+	blocks -= block != NULL;
+	free(block);
+}
+
 static int setup(void **state)
 {
+	if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1)
+		return -1;
 	return cv_crypto_init();
 }
 
@@ -198,6 +228,44 @@ static void threads_hash_side_by_side(void **state)
 	}
 }
 
+static void *begin_without_memory(void *arg)
+{
+	int *results = arg;
+	uint8_t hash[CV_HASH_SIZE];
+
+	most = 0;
+	results[0] = cv_crypto_init();
+	results[1] = cv_crypto_init();
+	most = INT_MAX;
+	results[2] = cv_crypto_init();
+	hash_often(hash);
+	return NULL;
+}
+
+static void a_thread_that_lacked_memory_begins_again(void **state)
+{
+	pthread_t thread;
+	int results[3];
+
+	assert_int_equal(pthread_create(&thread, NULL, begin_without_memory, results), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(results[0], -ENOMEM);
+	assert_int_equal(results[1], -ENOMEM);
+	assert_int_equal(results[2], 0);
+}
+
+/* What is given back just before is at hand: see crypto/hash.c. */
+static void no_block_more_is_taken_once_it_is_set_up(void **state)
+{
+	uint8_t hash[CV_HASH_SIZE], key[CV_HASH_SIZE] = { 1 };
+
+	most = blocks;
+	assert_true(most > 0);
+	hash_often(hash);
+	cv_kdf3(key, sizeof(key), hash, sizeof(hash), key, hash, hash);
+	most = INT_MAX;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +280,8 @@ int main(void)
 		cmocka_unit_test(kdf_may_overwrite_key_and_input),
 		cmocka_unit_test(siphash_is_that_of_its_authors),
 		cmocka_unit_test(threads_hash_side_by_side),
+		cmocka_unit_test(a_thread_that_lacked_memory_begins_again),
+		cmocka_unit_test(no_block_more_is_taken_once_it_is_set_up),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
