@@ -213,10 +213,11 @@ static cv_time first(cv_time a, cv_time b)
 
 static int turn(struct cv_control *control)
 {
-	cv_time deadline = first(cv_device_deadline(control->device),
-				 first(cv_notify_deadline(control->notify),
-				       cv_resolver_deadline(control->resolver)));
-	int r = cv_loop_turn(control->loop, deadline, NULL, NULL);
+	cv_time ours = first(cv_uapi_deadline(control->uapi),
+			     first(cv_notify_deadline(control->notify),
+				   cv_resolver_deadline(control->resolver)));
+	int r = cv_loop_turn(control->loop, first(ours, cv_device_deadline(control->device)), NULL,
+			     NULL);
 	cv_time now = cv_clock_now();
 
 	if (r < 0)
@@ -224,6 +225,7 @@ static int turn(struct cv_control *control)
 	cv_device_turn(control->device, now);
 	cv_resolver_turn(control->resolver, now);
 	cv_notify_turn(control->notify, now);
+	cv_uapi_turn(control->uapi, now);
 	return 0;
 }
 

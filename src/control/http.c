@@ -27,8 +27,8 @@ enum {
 	CONNECTIONS_MAX = 16, /* of each door */
 	IDLE_S = 10,          /* a client that neither sends nor reads for so long is cut off */
 	ROUNDS = 8,           /* of libmicrohttpd in a turn of our loop, which has other work */
-	BREAK_MS = 10,        /* after those rounds, when there is more to do */
-	FAREWELL_ROUNDS = 4,  /* so that "202" to POST /down leaves */
+	BREAK_MS = 10, /* after those rounds, when there is more to do: or nothing to do it with */
+	FAREWELL_ROUNDS = 4, /* so that "202" to POST /down leaves */
 };
 
 #define COPY_AGE CV_NS_PER_S
@@ -234,7 +234,7 @@ static long long wait_ms(struct door *door)
 	struct pollfd events = { .fd = door->ready.fd, .events = POLLIN };
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (poll(&events, 1, 0) > 0)
+	if (poll(&events, 1, 0) != 0) /* what is not known is looked at */
 		return 0;
 	return MHD_get_timeout(door->daemon, &ms) == MHD_YES ? (long long)ms : -1;
 }

@@ -38,6 +38,10 @@ struct cv_control {
 
 /* uapi.c: the socket that wg(8) speaks to. */
 int cv_uapi_open(struct cv_control *control, struct cv_uapi **ret_uapi);
+/* When cv_uapi_turn() wants to be called at the latest. These two take NULL. */
+cv_time cv_uapi_deadline(const struct cv_uapi *uapi);
+/* Take up whoever waits since there were no descriptors. */
+void cv_uapi_turn(struct cv_uapi *uapi, cv_time now);
 /* The socket file was deleted: by convention of wireguard-go that ends the daemon. */
 bool cv_uapi_is_gone(const struct cv_uapi *uapi);
 void cv_uapi_close(struct cv_uapi *uapi);

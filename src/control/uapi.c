@@ -36,6 +36,8 @@ enum {
 	 * the process is gone. 20 ms were seen. */
 	PATIENCE_MS = 1000,
 	INTERVAL_MS = 5,
+	/* Whoever waits while there are no descriptors. Not tuned. */
+	ACCEPT_AGAIN_MS = 250,
 };
 
 struct cv_uapi {
@@ -45,6 +47,7 @@ struct cv_uapi {
 	dev_t dev;
 	ino_t ino;
 	bool gone;
+	cv_time accept_again;                        /* CV_TIME_NEVER: when somebody comes */
 	struct cv_uapi_client *clients[CLIENTS_MAX]; /* NULL: free */
 };
 
@@ -57,8 +60,6 @@ static void forget(void *owner, struct cv_uapi_client *client)
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		if (uapi->clients[i] == client)
 			uapi->clients[i] = NULL;
-	/* Descriptors may have been what accept() lacked. */
-	cv_loop_again(uapi->control->loop, &uapi->listener);
 }
 
 /* A free place, made free if need be. */
@@ -79,17 +80,41 @@ static struct cv_uapi_client **find_place(struct cv_uapi *uapi)
 	return oldest;
 }
 
+/* Nobody tells when there are descriptors or memory again. */
+static void accept_later(struct cv_uapi *uapi, int error)
+{
+	CV_LOG_LIMITED(CV_LOG_WARN, "%s: no connection of the UAPI: %s, trying again",
+		       uapi->control->config.name, strerror(error));
+	uapi->accept_again = cv_clock_now() + ACCEPT_AGAIN_MS * CV_NS_PER_MS;
+}
+
 static bool listener_ready(struct cv_watch *watch, uint32_t revents)
 {
 	struct cv_uapi *uapi = watch->owner;
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		*find_place(uapi) = cv_uapi_client_new(uapi->control, fd, forget, uapi);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-		CV_LOG_LIMITED(CV_LOG_WARN, "%s: no connection of the UAPI: %s, ignoring",
-			       uapi->control->config.name, strerror(errno));
-	return fd >= 0 || errno == EINTR || errno == ECONNABORTED;
+		return true;
+	}
+	if (errno == EINTR || errno == ECONNABORTED)
+		return true;
+	if (errno != EAGAIN)
+		accept_later(uapi, errno);
+	return false;
+}
+
+cv_time cv_uapi_deadline(const struct cv_uapi *uapi)
+{
+	return uapi ? uapi->accept_again : CV_TIME_NEVER;
+}
+
+void cv_uapi_turn(struct cv_uapi *uapi, cv_time now)
+{
+	if (now < cv_uapi_deadline(uapi))
+		return;
+	uapi->accept_again = CV_TIME_NEVER;
+	cv_loop_again(uapi->control->loop, &uapi->listener);
 }
 
 /* The socket file ------------------------------------------------------------------------- */
@@ -279,6 +304,7 @@ int cv_uapi_open(struct cv_control *control, struct cv_uapi **ret_uapi)
 	uapi->control = control;
 	uapi->listener = (struct cv_watch){ -1, listener_ready, uapi };
 	uapi->deletion.fd = -1;
+	uapi->accept_again = CV_TIME_NEVER;
 	r = control->options->uapi_fd >= 0 ? adopt_socket(uapi, control->options->uapi_fd)
 					   : open_socket(uapi);
 	if (r == 0)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import signal
 import socket
@@ -302,6 +303,34 @@ def test_ten_thousand_peers_are_told_and_lazy_readers_hold_nobody(lab):
         response.begin()
         assert len(response.read()) == int(response.headers["Content-Length"]) > 500_000
         sock.close()
+
+
+@contextlib.contextmanager
+def no_descriptors(pid):
+    """A process that gets none any more, for the length of the block."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def doors_with_a_queue(end):
+    """How many of a tunnel's sockets have somebody who was not let in yet."""
+    listening = (line.split() for line in end.namespace.run("ss", "-xlnH").stdout.splitlines())
+    return sum(queue != "0" for _, _, queue, _, where, *_ in listening if end.name in where)
+
+
+def test_who_comes_while_there_are_no_descriptors_is_served_when_there_are(lab):
+    net = lab.net()
+    a, _ = lab.pair(net)
+    with no_descriptors(a.pid):
+        asking = [net.a.popen(*words, "show", a.name, stdout=subprocess.PIPE, text=True)
+                  for words in (["wg"], [lab.binary])]
+        a.until(lambda: doors_with_a_queue(a) == 2, "both wait")
+        a.lines.wait("no connection of the UAPI: Too many open files, trying again")
+    for one in asking:
+        assert a.tunnel.peers[0].public in one.communicate(timeout=ends.PATIENCE_S)[0]
+        assert one.returncode == 0
 
 
 def test_every_metric_of_the_dashboard_is_one_that_metrics_gives(lab):
