@@ -6,6 +6,7 @@
  * read 1.0: packets a system call at the TUN, datagrams a train (one message, one send of
  * UDP_SEGMENT or one receive of UDP_GRO), datagrams a system call at the socket.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,17 +171,21 @@ static void put_peer(FILE *out, const struct line *line)
 	fprintf(out, " %11.2f %11.2f\n", line->in * 1e-6, line->out * 1e-6);
 }
 
-static void put_peers(FILE *out, const struct tunnel *tunnel, size_t room)
+/* Return: 0 or -ENOMEM. */
+static int put_peers(FILE *out, const struct tunnel *tunnel, size_t room)
 {
 	json_t *peers = json_object_get(tunnel->now, "peers"), *peer;
 	const json_t *before = json_object_get(tunnel->before, "peers");
 	size_t all = json_object_size(peers), n = 0;
-	struct line *lines = calloc(all + 1, sizeof(*lines));
+	struct line *lines;
 	const char *key;
 
-	if (!lines || all == 0) {
-		free(lines);
-		return;
+	if (all == 0)
+		return 0;
+	lines = calloc(all, sizeof(*lines));
+	if (!lines) {
+		fputs("not enough memory to show its peers\n", out);
+		return -ENOMEM;
 	}
 	json_object_foreach(peers, key, peer)
 	{
@@ -202,12 +207,14 @@ static void put_peers(FILE *out, const struct tunnel *tunnel, size_t room)
 	if (n < all)
 		fprintf(out, "and %zu more\n", all - n);
 	free(lines);
+	return 0;
 }
 
-void cv_top_draw(FILE *out, json_t *now, const json_t *before, size_t rows)
+int cv_top_draw(FILE *out, json_t *now, const json_t *before, size_t rows)
 {
 	size_t n = json_object_size(now), room = 0, i = 0;
 	struct tunnel tunnel;
+	int r = 0;
 
 	if (rows > 0 && n > 0)
 		room = rows / n > FIXED_ROWS + 1 ? rows / n - FIXED_ROWS : 1;
@@ -218,8 +225,10 @@ void cv_top_draw(FILE *out, json_t *now, const json_t *before, size_t rows)
 		put_title(out, &tunnel);
 		put_traffic(out, &tunnel);
 		put_drops(out, &tunnel);
-		put_peers(out, &tunnel, room);
+		if (put_peers(out, &tunnel, room) < 0)
+			r = -ENOMEM;
 		if (++i < n)
 			fputc('\n', out);
 	}
+	return r;
 }

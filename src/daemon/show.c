@@ -265,8 +265,8 @@ static int compare(const void *a, const void *b)
 	return left->place < right->place ? -1 : 1;
 }
 
-void cv_show_print(FILE *out, const char *name, const json_t *now, const json_t *before,
-		   int64_t wall_s, bool colours)
+int cv_show_print(FILE *out, const char *name, const json_t *now, const json_t *before,
+		  int64_t wall_s, bool colours)
 {
 	const struct page page = { out, colours };
 	json_t *peers = json_object_get(now, "peers"), *peer;
@@ -276,20 +276,20 @@ void cv_show_print(FILE *out, const char *name, const json_t *now, const json_t 
 	size_t n = 0;
 
 	put_interface(&page, name, now);
-	if (list)
-		json_object_foreach(peers, key, peer)
-		{
-			list[n] = (struct ranked){ key, peer,
-						   cv_look_number(peer, "latestHandshake"), n };
-			n++;
-		}
-	if (n > 0)
-		qsort(list, n, sizeof(*list), compare);
+	if (!list)
+		return -ENOMEM;
+	json_object_foreach(peers, key, peer)
+	{
+		list[n] = (struct ranked){ key, peer, cv_look_number(peer, "latestHandshake"), n };
+		n++;
+	}
+	qsort(list, n, sizeof(*list), compare);
 	for (size_t i = 0; i < n; i++)
 		put_peer(&page, list[i].key, list[i].peer,
 			 json_object_get(peers_before, list[i].key), cv_look_seconds(before, now),
 			 wall_s);
 	free(list);
+	return 0;
 }
 
 static bool has_sessions(json_t *tunnels)
@@ -305,11 +305,12 @@ static bool has_sessions(json_t *tunnels)
 	return false;
 }
 
-static void print_people(const char *name, json_t *tunnels)
+static int print_people(const char *name, json_t *tunnels)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * CV_NS_PER_MS };
 	bool colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), first = true;
 	json_t *before = NULL, *tunnel;
+	int r = 0;
 
 	if (has_sessions(tunnels)) {
 		before = json_incref(tunnels);
@@ -326,19 +327,23 @@ static void print_people(const char *name, json_t *tunnels)
 		if (!first)
 			putchar('\n');
 		first = false;
-		cv_show_print(stdout, name, tunnel, json_object_get(before, name), time(NULL),
-			      colours);
+		if (cv_show_print(stdout, name, tunnel, json_object_get(before, name), time(NULL),
+				  colours) < 0)
+			r = -ENOMEM;
 	}
 	if (first)
 		cv_complain("no tunnel is running; `convoy up NAME` starts one");
 	json_decref(before);
 	json_decref(tunnels);
+	return r;
 }
 
-static bool print_json(const json_t *tunnels)
+static int print_json(const json_t *tunnels)
 {
-	return json_dumpf(tunnels, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
-	       putchar('\n') != EOF;
+	int r = json_dumpf(tunnels, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+
+	putchar('\n');
+	return r < 0 && !ferror(stdout) ? -ENOMEM : 0;
 }
 
 static int refuse(const char *argument)
@@ -353,9 +358,9 @@ static int refuse(const char *argument)
 int cv_command_show(int n, char **arguments)
 {
 	const char *name = NULL;
-	bool json = false, whole = true;
+	bool json = false;
 	json_t *tunnels;
-	int r;
+	int r, shown = 0;
 
 	for (int i = 0; i < n; i++) {
 		if (strcmp(arguments[i], "--json") == 0 && !json)
@@ -366,14 +371,14 @@ int cv_command_show(int n, char **arguments)
 			return refuse(arguments[i]);
 	}
 	r = cv_look(name, true, &tunnels);
-	if (r == 0 || json_object_size(tunnels) > 0) {
-		if (json)
-			whole = print_json(tunnels);
-		else
-			print_people(name, tunnels);
-	}
+	if (r == 0 || json_object_size(tunnels) > 0)
+		shown = json ? print_json(tunnels) : print_people(name, tunnels);
 	json_decref(tunnels);
-	if (r == 0 && (!whole || fflush(stdout) == EOF || ferror(stdout))) {
+	if (shown < 0) {
+		cv_complain("not enough memory to show all of it");
+		r = shown;
+	}
+	if (r == 0 && (fflush(stdout) == EOF || ferror(stdout))) {
 		cv_complain("cannot write to stdout: %s", strerror(errno));
 		r = -EIO;
 	}

@@ -158,13 +158,17 @@ static int print_once(const char *name, json_t *before)
 {
 	const struct timespec pause = { .tv_nsec = ONCE_MS * CV_NS_PER_MS };
 	json_t *now;
-	int r;
+	int r, drawn;
 
 	nanosleep(&pause, NULL);
 	r = cv_look(name, true, &now);
-	cv_top_draw(stdout, now, before, 0);
+	drawn = cv_top_draw(stdout, now, before, 0);
 	json_decref(before);
 	json_decref(now);
+	if (drawn < 0) {
+		cv_complain("not enough memory to show all of it");
+		return drawn;
+	}
 	if (r == 0 && fflush(stdout) == EOF) {
 		r = -errno;
 		cv_complain("cannot write to stdout: %s", strerror(errno));

@@ -10,5 +10,7 @@
  * @rows:	lines that there is room for; peers that do not fit are counted. 0: no limit
  *
  * Lines have at most 80 columns, fewer when nothing needs them.
+ *
+ * Return: 0, or -ENOMEM when a line says that there was no memory for a tunnel's peers.
  */
-void cv_top_draw(FILE *out, json_t *now, const json_t *before, size_t rows);
+int cv_top_draw(FILE *out, json_t *now, const json_t *before, size_t rows);

@@ -30,7 +30,7 @@ static const char *drawn(json_t *now, const json_t *before, size_t rows)
 	forget(NULL);
 	out = open_memstream(&text, &len);
 	assert_non_null(out);
-	cv_top_draw(out, now, before, rows);
+	assert_int_equal(cv_top_draw(out, now, before, rows), 0);
 	assert_int_equal(fclose(out), 0);
 	return text;
 }

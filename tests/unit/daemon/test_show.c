@@ -36,7 +36,7 @@ static void assert_shown(const char *now_text, const char *before_text, bool col
 	FILE *out = open_memstream(&text, &len);
 
 	assert_non_null(out);
-	cv_show_print(out, "wg0", now, before, 1000000, colours);
+	assert_int_equal(cv_show_print(out, "wg0", now, before, 1000000, colours), 0);
 	assert_int_equal(fclose(out), 0);
 	assert_string_equal(text, expected);
 	free(text);
