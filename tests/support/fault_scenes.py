@@ -17,7 +17,8 @@ from faults import Faults
 from house import Background, House
 from lab import PORT, endpoint, inner
 
-# Of a command: it worked; it worked and warned; it did not, and said why in words.
+# Of a command: it worked; it worked and warned; it did not, and said why in words; it left
+# something on the host that holds up no other start, and goes with that one's end.
 OUTCOMES = "ok", "warned", "refused", "leaves"
 HOSTS = "127.0.0.1 localhost\n{far} far.example\n192.0.2.77 other.example\n"
 SAID = re.compile(r"(?m)^(convoy: |err: |\S+: error: |\S+:\d+:\d+: error: )")
@@ -132,13 +133,13 @@ class Life:
         return how if self.is_clean(up.said) else "leaves"
 
     def is_clean(self, said):
-        """Or else `down` makes it so; then it is not."""
+        """Or else the next start is not held up by what is left, and its end makes it so."""
         world = self.world
         if world.left() == world.clean:
             return True
         world.faults.cancel()
-        world.near.down(check=False)
-        world.house.run("rm", "-f", f"/run/wireguard/{world.near.name}.sock")
+        world.near.up()
+        world.near.down()
         left = set(world.left().splitlines()) ^ set(world.clean.splitlines())
         assert not left, f"left behind: {left}\n{said}"
         return False
