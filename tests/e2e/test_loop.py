@@ -33,7 +33,8 @@ def looping_pair(lab, family, **kwargs):
 
 
 # What is full is fragmented on its way into the tunnel.
-@pytest.mark.parametrize("family, size", [(4, 16), (6, 1392)], ids=["small_v4", "full_v6"])
+@pytest.mark.parametrize("family, size", [(4, 16), (6, 16), (6, 1392)],
+                         ids=["small_v4", "small_v6", "full_v6"])
 def test_a_route_into_itself_does_not_amplify(lab, workers, family, size):
     net, a, way = looping_pair(lab, family, a=dict(workers))
     before = a.stats()
@@ -51,11 +52,12 @@ def test_a_route_into_itself_does_not_amplify(lab, workers, family, size):
     a.stop()
 
 
-def test_a_handshake_that_comes_back_is_dropped_and_told(lab):
+@pytest.mark.parametrize("family", [4, 6], ids=["v4", "v6"])
+def test_a_handshake_that_comes_back_is_dropped_and_told(lab, family):
     net = lab.net()
     a, b = (lab.convoy(host, tunnel, env={"CONVOY_TEST_CLOCK": "20"}) for host, tunnel
-            in zip((net.a, net.b), lab.tunnels(net, a={"Table": "off"})))
-    there = net.outer("b", 4)
+            in zip((net.a, net.b), lab.tunnels(net, outer=family, a={"Table": "off"})))
+    there = net.outer("b", family)
     a.tunnel.peers[0].allowed.append(there)
     b.start()
     a.start()
@@ -87,30 +89,33 @@ def test_a_tunnel_inside_the_tunnel_is_no_loop(lab):
     assert a.stats()["drop.loop"] == 0
 
 
-@pytest.mark.parametrize("size", [16, 1372], ids=["small", "full"])
-def test_two_peers_that_carry_each_other_do_not_amplify(lab, size):
+@pytest.mark.parametrize("family, size", [(4, 16), (4, 1372), (6, 16)],
+                         ids=["small_v4", "full_v4", "small_v6"])
+def test_two_peers_that_carry_each_other_do_not_amplify(lab, family, size):
     # The way to b leads through c and the way to c through b.
     net = lab.net()
-    a, b = (lab.convoy(host, tunnel) for host, tunnel in zip((net.a, net.b), lab.tunnels(net)))
-    net.b.ip("addr", "add", "192.0.2.3/24", "dev", "to-a")
+    a, b = (lab.convoy(host, tunnel) for host, tunnel
+            in zip((net.a, net.b), lab.tunnels(net, outer=family)))
+    ways = to_b, to_c = net.outer("b", family), {4: "192.0.2.3", 6: "2001:db8:1::3"}[family]
+    net.b.ip("addr", "add", to_c, "dev", "to-a", *["nodad"] * (family == 6))
     c = lab.convoy(net.b, ends.Tunnel(
         ends.new_key()[0], ["10.78.0.2/24"], [ends.Peer(a.tunnel.public, ["10.78.0.1/32"])],
         port=PORT + 1, name=f"{net.label}c"))
     a.tunnel.addresses.append("10.78.0.1/24")
     a.tunnel.extra["Table"] = "off"
-    a.tunnel.peers[0].allowed.append("192.0.2.3/32")
-    a.tunnel.peers.append(ends.Peer(c.tunnel.public, ["10.78.0.2/32", "192.0.2.2/32"],
-                                    endpoint("192.0.2.3", PORT + 1)))
+    a.tunnel.peers[0].allowed.append(to_c)
+    a.tunnel.peers.append(ends.Peer(c.tunnel.public, ["10.78.0.2/32", to_b],
+                                    endpoint(to_c, PORT + 1)))
     for end in (b, c, a):
         end.start()
     for there in (inner("b", 4), "10.78.0.2"):
         net.a.run("ping", "-n", "-c", "1", there)
     before = a.stats()["udp.send_datagrams"]
-    for there in ("192.0.2.2", "192.0.2.3"):
+    for there in ways:
         net.a.ip("route", "add", there, "dev", a.name)
     send(net.a, inner("b", 4), size)
     a.wait_stat("drop.loop", COUNT // 2)
-    for there in ("192.0.2.2", "192.0.2.3"):
+    for there in ways:
         net.a.ip("route", "del", there, "dev", a.name)
     assert traffic.reaches(net.a, inner("b", 4))
     sent = a.stats()["udp.send_datagrams"] - before
