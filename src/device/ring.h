@@ -13,6 +13,8 @@ enum {
 	CV_RING_MESSAGE_MAX = CV_FRAME_MAX,
 	/* As wireguard-go's handshake queue; the kernel has 4096 for all cores. A power of two. */
 	CV_RING_SLOTS = 1024,
+	/* Of them, for messages that anybody may send. Not tuned. */
+	CV_RING_SLOTS_OF_ALL = CV_RING_SLOTS / 4 * 3,
 };
 
 struct cv_ring_message {
@@ -33,10 +35,12 @@ struct cv_ring {
 	uint32_t tail __attribute__((aligned(64))); /* atomic: next to read, control's */
 };
 
-/* The slot to fill, or NULL when the ring is full; then cv_ring_push() it. Producer. */
-static inline struct cv_ring_message *cv_ring_free_slot(struct cv_ring *ring)
+/* The slot to fill, or NULL when the ring is full; then cv_ring_push() it. `known`: it is a peer's,
+ * or seems to be, and may have the slots that are kept for those. Producer. */
+static inline struct cv_ring_message *cv_ring_free_slot(struct cv_ring *ring, bool known)
 {
-	if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == CV_RING_SLOTS)
+	if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) >=
+	    (known ? CV_RING_SLOTS : CV_RING_SLOTS_OF_ALL))
 		return NULL;
 	return &ring->slots[ring->head % CV_RING_SLOTS];
 }

@@ -219,9 +219,9 @@ static void write_step(struct cv_worker *worker, const struct cv_inbound_step *s
 }
 
 /* A slot for control; the caller fills it and pushes. NULL, counted: the ring is full. */
-static struct cv_ring_message *take_slot(struct cv_worker *worker)
+static struct cv_ring_message *take_slot(struct cv_worker *worker, bool known)
 {
-	struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring);
+	struct cv_ring_message *slot = cv_ring_free_slot(&worker->ring, known);
 
 	if (!slot)
 		cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_QUEUE, 1);
@@ -234,6 +234,14 @@ static void push(struct cv_worker *worker)
 	worker->messages = true;
 }
 
+/* Who shows a cookie was sent one; it may be a lie, which costs the ones that tell the truth no
+ * more than before. */
+static bool shows_cookie(const struct cv_arrived_handshake *handshake)
+{
+	return handshake->len >= sizeof(struct cv_message_response) &&
+	       cv_cookie_has_mac2(handshake->data, handshake->len);
+}
+
 /*
  * Whether a handshake message need not be answered: its sender was sent a cookie a moment ago,
  * shows none, and asks again sooner than a peer does. Not always, or whoever sends in the name of a
@@ -243,7 +251,7 @@ static bool is_silenced(struct cv_worker *worker, const struct cv_arrived_handsh
 			cv_time now)
 {
 	if (!worker->answered || handshake->len < sizeof(struct cv_message_response) ||
-	    cv_cookie_has_mac2(handshake->data, handshake->len) ||
+	    shows_cookie(handshake) ||
 	    !cv_lately_has(worker->answered, &handshake->train->remote, now))
 		return false;
 	return ++worker->silenced % ANSWER_ANYWAY != 0;
@@ -260,7 +268,7 @@ static void pass_handshakes(struct cv_worker *worker, const struct cv_inbound_st
 			cv_drops_add(&worker->path.drops, CV_DROP_HANDSHAKE_COOKIE, 1);
 			continue;
 		}
-		slot = take_slot(worker);
+		slot = take_slot(worker, shows_cookie(handshake));
 		if (!slot)
 			continue;
 		slot->is_frame = false;
@@ -276,7 +284,7 @@ static void pass_frames(struct cv_worker *worker, const struct cv_inbound_step *
 {
 	for (size_t i = 0; i < step->frames_n; i++) {
 		const struct cv_arrived_frame *frame = &step->frames[i];
-		struct cv_ring_message *slot = take_slot(worker);
+		struct cv_ring_message *slot = take_slot(worker, true);
 
 		if (!slot)
 			continue;

@@ -237,7 +237,7 @@ static inline void world_turn(void)
 
 static inline struct cv_ring_message *world_slot(size_t len)
 {
-	struct cv_ring_message *slot = cv_ring_free_slot(&world.worker.ring);
+	struct cv_ring_message *slot = cv_ring_free_slot(&world.worker.ring, true);
 
 	must(slot && len <= CV_RING_MESSAGE_MAX);
 	slot->len = (uint16_t)len;

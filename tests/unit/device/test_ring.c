@@ -33,7 +33,7 @@ static int ring_free(void **state)
 
 static void push(struct cv_ring *ring, uint32_t number)
 {
-	struct cv_ring_message *slot = cv_ring_free_slot(ring);
+	struct cv_ring_message *slot = cv_ring_free_slot(ring, true);
 
 	memcpy(slot->data, &number, sizeof(number));
 	cv_ring_push(ring);
@@ -54,12 +54,26 @@ static void a_full_ring_has_no_slot_until_one_is_popped(void **state)
 	assert_null(cv_ring_first(ring));
 	for (uint32_t i = 0; i < CV_RING_SLOTS; i++)
 		push(ring, i);
-	assert_null(cv_ring_free_slot(ring));
+	assert_null(cv_ring_free_slot(ring, true));
 	assert_int_equal(cv_ring_count(ring), CV_RING_SLOTS);
 	assert_int_equal(first(ring), 0);
 	cv_ring_pop(ring);
-	assert_non_null(cv_ring_free_slot(ring));
+	assert_non_null(cv_ring_free_slot(ring, true));
 	assert_int_equal(first(ring), 1);
+}
+
+static void a_quarter_is_kept_for_those_who_are_known(void **state)
+{
+	struct cv_ring *ring = *state;
+
+	for (uint32_t i = 0; i < CV_RING_SLOTS / 4 * 3; i++) {
+		assert_non_null(cv_ring_free_slot(ring, false));
+		push(ring, i);
+	}
+	assert_null(cv_ring_free_slot(ring, false));
+	assert_non_null(cv_ring_free_slot(ring, true));
+	cv_ring_pop(ring);
+	assert_non_null(cv_ring_free_slot(ring, false));
 }
 
 static void indices_may_wrap(void **state)
@@ -81,7 +95,7 @@ static void *produce(void *arg)
 	struct cv_ring *ring = arg;
 
 	for (uint32_t i = 0; i < MANY; i++) {
-		while (!cv_ring_free_slot(ring))
+		while (!cv_ring_free_slot(ring, true))
 			sched_yield();
 		push(ring, i);
 	}
@@ -108,6 +122,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_full_ring_has_no_slot_until_one_is_popped,
+						ring_make, ring_free),
+		cmocka_unit_test_setup_teardown(a_quarter_is_kept_for_those_who_are_known,
 						ring_make, ring_free),
 		cmocka_unit_test_setup_teardown(indices_may_wrap, ring_make, ring_free),
 		cmocka_unit_test_setup_teardown(two_threads_pass_every_message_in_order, ring_make,

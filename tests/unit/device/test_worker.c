@@ -16,6 +16,7 @@
 
 #include <convoy/base/wire.h>
 #include <convoy/crypto/init.h>
+#include <convoy/noise/message.h>
 #include <convoy/packet/csum.h>
 #include <convoy/packet/ip.h>
 #include <convoy/path/split.h>
@@ -279,6 +280,42 @@ static void a_super_that_the_tun_refuses_goes_out_singly(void **state)
 	}
 }
 
+static void far_send_initiation(struct scene *scene, uint8_t mac2)
+{
+	struct cv_message_initiation message = { .type = cv_le32_of(CV_MESSAGE_INITIATION) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(scene->worker.udp.port) };
+
+	memset(message.macs.mac2, mac2, sizeof(message.macs.mac2));
+	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+	assert_int_equal(
+		sendto(scene->far_fd, &message, sizeof(message), 0, (void *)&to, sizeof(to)),
+		sizeof(message));
+}
+
+/* Nobody takes them out of the ring. */
+static void wait_for_messages(struct scene *scene, uint32_t n)
+{
+	for (int ms = 0; ms < WAIT_MS && cv_ring_count(&scene->worker.ring) < n; ms++)
+		poll(NULL, 0, 1);
+	assert_int_equal(cv_ring_count(&scene->worker.ring), n);
+}
+
+static void who_shows_a_cookie_finds_room_behind_those_who_do_not(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_start(scene);
+	for (uint32_t i = 1; i <= CV_RING_SLOTS_OF_ALL; i++) {
+		far_send_initiation(scene, 0);
+		wait_for_messages(scene, i);
+	}
+	for (int i = 0; i < 10; i++)
+		far_send_initiation(scene, 0);
+	far_send_initiation(scene, 1);
+	wait_for_messages(scene, CV_RING_SLOTS_OF_ALL + 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -286,6 +323,9 @@ int main(void)
 						scene_open, scene_close),
 		cmocka_unit_test_setup_teardown(a_super_that_the_tun_refuses_goes_out_singly,
 						scene_open, scene_close),
+		cmocka_unit_test_setup_teardown(
+			who_shows_a_cookie_finds_room_behind_those_who_do_not, scene_open,
+			scene_close),
 	};
 
 	if (geteuid() != 0)
