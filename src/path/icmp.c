@@ -24,12 +24,12 @@ enum {
 	TOS4 = 0xc0, /* internetwork control, RFC 1812 section 4.3.2.5 */
 };
 
-/* RFC 792; RFC 4443, section 3.1. */
+/* RFC 792, RFC 1191; RFC 4443, sections 3.1 and 3.2. */
 struct icmp_header {
 	uint8_t type;
 	uint8_t code;
 	cv_be16 csum;
-	uint8_t unused[4];
+	cv_be32 mtu; /* 0 where it is none; RFC 1191 has 16 bits, behind 16 of zeros */
 };
 
 _Static_assert(sizeof(struct icmp_header) == 8, "RFC 792");
@@ -125,14 +125,9 @@ static void write_ip6(uint8_t *out, const struct cv_addr *from, const struct cv_
 }
 
 static size_t write_answer(const uint8_t *packet, const struct cv_ip *ip,
-			   const struct cv_addr *from, uint8_t *out)
+			   const struct cv_addr *from, struct icmp_header icmp, uint8_t *out)
 {
-	static const struct icmp_header unreachable4 = { .type = ICMP_DEST_UNREACH,
-							 .code = ICMP_HOST_UNREACH };
-	static const struct icmp_header unreachable6 = { .type = ICMP6_DST_UNREACH,
-							 .code = ICMP6_DST_UNREACH_ADDR };
 	bool v4 = ip->family == AF_INET;
-	struct icmp_header icmp = v4 ? unreachable4 : unreachable6;
 	uint32_t head = (v4 ? sizeof(struct cv_ip4) : sizeof(struct cv_ip6)) + sizeof(icmp);
 	uint32_t room = (v4 ? ANSWER4_MAX : CV_ICMP_MAX) - head;
 	uint32_t quoted = ip->len < room ? ip->len : room;
@@ -152,8 +147,9 @@ static size_t write_answer(const uint8_t *packet, const struct cv_ip *ip,
 	return head + quoted;
 }
 
-size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
-			   uint8_t out[CV_ICMP_MAX])
+/* Give the answer of the packet's family, if it may have one. */
+static size_t answer(const uint8_t *packet, size_t len, const struct cv_addr *from,
+		     struct icmp_header icmp4, struct icmp_header icmp6, uint8_t *out)
 {
 	struct cv_ip ip;
 
@@ -161,5 +157,24 @@ size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_ad
 		return 0;
 	if (ip.family == AF_INET ? !may_answer4(&ip, packet) : !may_answer6(&ip, packet))
 		return 0;
-	return write_answer(packet, &ip, from, out);
+	return write_answer(packet, &ip, from, ip.family == AF_INET ? icmp4 : icmp6, out);
+}
+
+size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
+			   uint8_t out[CV_ICMP_MAX])
+{
+	const struct icmp_header icmp4 = { ICMP_DEST_UNREACH, ICMP_HOST_UNREACH };
+	const struct icmp_header icmp6 = { ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_ADDR };
+
+	return answer(packet, len, from, icmp4, icmp6, out);
+}
+
+size_t cv_icmp_too_big(const uint8_t *packet, size_t len, const struct cv_addr *from, uint32_t mtu,
+		       uint8_t out[CV_ICMP_MAX])
+{
+	const struct icmp_header icmp4 = { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
+					   .mtu = cv_be32_of(mtu) };
+	const struct icmp_header icmp6 = { ICMP6_PACKET_TOO_BIG, .mtu = cv_be32_of(mtu) };
+
+	return answer(packet, len, from, icmp4, icmp6, out);
 }

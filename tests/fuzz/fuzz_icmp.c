@@ -1,6 +1,7 @@
 /*
  * fuzz icmp: a packet that has no peer, and the address that answers. The first byte: bit 0, the
- * lengths are made right; bit 1, the answer is from the packet's destination, as the path has it.
+ * lengths are made right; bit 1, the answer is from the packet's destination, as the path has it;
+ * bit 3, it has a peer but is too big.
  *
  * Oracle: what must not be answered is not, and an answer is no answer's cause; an answer goes to
  * the source of the packet, is whole, has right checksums, is not longer than the RFC lets it be,
@@ -43,8 +44,27 @@ static bool is_unanswerable6(const uint8_t *packet, const struct cv_ip *ip)
 		(ip->len == ip->l4 || !(packet[ip->l4] & 0x80) || packet[ip->l4] == 137));
 }
 
-static void check_answer(const uint8_t *packet, const struct cv_ip *ip, const struct cv_addr *from,
-			 const uint8_t *answer, size_t len)
+/* A number that is none but its own. */
+enum { MTU = 1283 };
+
+static size_t answer_to(bool too_big, const uint8_t *packet, size_t len, const struct cv_addr *from,
+			uint8_t *answer)
+{
+	return too_big ? cv_icmp_too_big(packet, len, from, MTU, answer)
+		       : cv_icmp_unreachable(packet, len, from, answer);
+}
+
+static void check_word(bool too_big, bool v4, const uint8_t *icmp)
+{
+	must(get32(icmp + 4) == (too_big ? MTU : 0));
+	if (v4)
+		must(icmp[0] == 3 && icmp[1] == (too_big ? 4 : 1));
+	else
+		must(icmp[0] == (too_big ? 2 : 1) && icmp[1] == (too_big ? 0 : 3));
+}
+
+static void check_answer(bool too_big, const uint8_t *packet, const struct cv_ip *ip,
+			 const struct cv_addr *from, const uint8_t *answer, size_t len)
 {
 	bool v4 = ip->family == AF_INET;
 	uint32_t l4_len, quoted;
@@ -56,7 +76,7 @@ static void check_answer(const uint8_t *packet, const struct cv_ip *ip, const st
 	must(out.family == ip->family && cv_addr_equal(&out.src, from) &&
 	     cv_addr_equal(&out.dst, &ip->src));
 	must(out.protocol == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
-	must(answer[out.l4] == (v4 ? 3 : 1) && answer[out.l4 + 1] == (v4 ? 1 : 3));
+	check_word(too_big, v4, answer + out.l4);
 	l4_len = out.len - out.l4;
 	must(!v4 || naive_sum(0, answer, out.l4) == 0xffff);
 	must(naive_sum(v4 ? 0 : naive_pseudo(answer, IPPROTO_ICMPV6, l4_len), answer + out.l4,
@@ -64,7 +84,7 @@ static void check_answer(const uint8_t *packet, const struct cv_ip *ip, const st
 	quoted = l4_len - 8;
 	must(quoted <= ip->len && !memcmp(answer + out.l4 + 8, packet, quoted));
 	must(quoted == ip->len || len == (v4 ? 576 : 1280));
-	must(cv_icmp_unreachable(answer, len, &out.dst, again) == 0);
+	must(answer_to(too_big, answer, len, &out.dst, again) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -86,12 +106,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	whole = cv_ip_parse(packet, input.left, &ip) == 0;
 	if (whole && (how & 2))
 		from = ip.dst;
-	len = cv_icmp_unreachable(packet, input.left, &from, answer);
+	len = answer_to(how & 8, packet, input.left, &from, answer);
 	if (!whole || ip.family != from.family ||
 	    (ip.family == AF_INET ? is_unanswerable4(packet, &ip) : is_unanswerable6(packet, &ip)))
 		must(len == 0);
 	if (len)
-		check_answer(packet, &ip, &from, answer, len);
+		check_answer(how & 8, packet, &ip, &from, answer, len);
 	free(packet);
 	free(answer);
 	return 0;

@@ -24,3 +24,14 @@ enum {
  */
 size_t cv_icmp_unreachable(const uint8_t *packet, size_t len, const struct cv_addr *from,
 			   uint8_t out[CV_ICMP_MAX]);
+
+/**
+ * cv_icmp_too_big() - fragmentation needed (v4: type 3 code 4, RFC 1191), packet too big (v6: type
+ * 2, RFC 4443 section 3.2)
+ * @mtu:	the largest packet that can be carried, <= CV_IP_MAX. For IPv6 not less than
+ *		CV_IP6_MTU_MIN: a host need not believe that (RFC 8201 section 4).
+ *
+ * All else is as with cv_icmp_unreachable().
+ */
+size_t cv_icmp_too_big(const uint8_t *packet, size_t len, const struct cv_addr *from, uint32_t mtu,
+		       uint8_t out[CV_ICMP_MAX]);

@@ -27,8 +27,17 @@ static const struct cv_addr *from_of(const struct made *made)
 	return made->family == AF_INET ? &from4 : &from6;
 }
 
-/* The answer to `packet` says host or address unreachable and quotes `quoted` bytes. */
-static void check_answer4(const uint8_t *out, size_t len, const uint8_t *packet, uint32_t quoted)
+/* Type, code and the four bytes behind the checksum. */
+struct word {
+	uint32_t type_code;
+	uint32_t mtu;
+};
+
+static const struct word unreachable4 = { 0x0301, 0 }, unreachable6 = { 0x0103, 0 };
+
+/* The answer to `packet` says this and quotes `quoted` bytes. */
+static void check_answer4(const struct word *word, const uint8_t *out, size_t len,
+			  const uint8_t *packet, uint32_t quoted)
 {
 	assert_int_equal(len, 28 + quoted);
 	assert_int_equal(out[0], 0x45);
@@ -39,13 +48,14 @@ static void check_answer4(const uint8_t *out, size_t len, const uint8_t *packet,
 	assert_int_equal(naive_sum(0, out, 20), 0xffff);
 	assert_memory_equal(out + 12, from4.b, 4);
 	assert_memory_equal(out + 16, packet + 12, 4);
-	assert_int_equal(get16(out + 20), 0x0301);
-	assert_int_equal(get32(out + 24), 0);
+	assert_int_equal(get16(out + 20), word->type_code);
+	assert_int_equal(get32(out + 24), word->mtu);
 	assert_int_equal(naive_sum(0, out + 20, len - 20), 0xffff);
 	assert_memory_equal(out + 28, packet, quoted);
 }
 
-static void check_answer6(const uint8_t *out, size_t len, const uint8_t *packet, uint32_t quoted)
+static void check_answer6(const struct word *word, const uint8_t *out, size_t len,
+			  const uint8_t *packet, uint32_t quoted)
 {
 	uint32_t l4_len = 8 + quoted;
 
@@ -56,8 +66,8 @@ static void check_answer6(const uint8_t *out, size_t len, const uint8_t *packet,
 	assert_int_equal(out[7], 64);
 	assert_memory_equal(out + 8, from6.b, 16);
 	assert_memory_equal(out + 24, packet + 8, 16);
-	assert_int_equal(get16(out + 40), 0x0103);
-	assert_int_equal(get32(out + 44), 0);
+	assert_int_equal(get16(out + 40), word->type_code);
+	assert_int_equal(get32(out + 44), word->mtu);
 	assert_int_equal(naive_sum(naive_pseudo(out, IPPROTO_ICMPV6, l4_len), out + 40, l4_len),
 			 0xffff);
 	assert_memory_equal(out + 48, packet, quoted);
@@ -68,7 +78,8 @@ static void icmp_says_host_unreachable_over_v4(void **state)
 	uint8_t packet[128], out[CV_ICMP_MAX];
 
 	make_packet(packet, &udp4);
-	check_answer4(out, cv_icmp_unreachable(packet, 128, &from4, out), packet, 128);
+	check_answer4(&unreachable4, out, cv_icmp_unreachable(packet, 128, &from4, out), packet,
+		      128);
 }
 
 static void icmp_says_address_unreachable_over_v6(void **state)
@@ -76,7 +87,26 @@ static void icmp_says_address_unreachable_over_v6(void **state)
 	uint8_t packet[148], out[CV_ICMP_MAX];
 
 	make_packet(packet, &udp6);
-	check_answer6(out, cv_icmp_unreachable(packet, 148, &from6, out), packet, 148);
+	check_answer6(&unreachable6, out, cv_icmp_unreachable(packet, 148, &from6, out), packet,
+		      148);
+}
+
+static void icmp_says_what_is_too_big_for_what(void **state)
+{
+	static const struct word too_big4 = { 0x0304, 1380 }, too_big6 = { 0x0200, 65535 };
+	static uint8_t packet[MADE_MAX];
+	uint8_t out[CV_ICMP_MAX];
+	struct made made = udp4;
+
+	made.payload = 1372;
+	make_packet(packet, &made);
+	check_answer4(&too_big4, out, cv_icmp_too_big(packet, 1400, &from4, 1380, out), packet,
+		      548);
+	made = udp6;
+	made.payload = 65400;
+	make_packet(packet, &made);
+	check_answer6(&too_big6, out, cv_icmp_too_big(packet, made_len(&made), &from6, 65535, out),
+		      packet, 1232);
 }
 
 static void icmp_quotes_what_fits(void **state)
@@ -89,16 +119,16 @@ static void icmp_quotes_what_fits(void **state)
 		uint32_t len = made_len(&made);
 
 		make_packet(packet, &made);
-		check_answer4(out, cv_icmp_unreachable(packet, len, &from4, out), packet,
-			      len < 548 ? len : 548);
+		check_answer4(&unreachable4, out, cv_icmp_unreachable(packet, len, &from4, out),
+			      packet, len < 548 ? len : 548);
 	}
 	made = udp6;
 	for (made.payload = 500; made.payload < 65000; made.payload = 2 * made.payload + 1) {
 		uint32_t len = made_len(&made);
 
 		make_packet(packet, &made);
-		check_answer6(out, cv_icmp_unreachable(packet, len, &from6, out), packet,
-			      len < 1232 ? len : 1232);
+		check_answer6(&unreachable6, out, cv_icmp_unreachable(packet, len, &from6, out),
+			      packet, len < 1232 ? len : 1232);
 	}
 }
 
@@ -107,7 +137,8 @@ static void icmp_quotes_nothing_behind_the_ip_length(void **state)
 	uint8_t packet[200] = { 0 }, out[CV_ICMP_MAX];
 
 	make_packet(packet, &udp4);
-	check_answer4(out, cv_icmp_unreachable(packet, 200, &from4, out), packet, 128);
+	check_answer4(&unreachable4, out, cv_icmp_unreachable(packet, 200, &from4, out), packet,
+		      128);
 }
 
 /* Silence: a packet, and bytes of it replaced. */
@@ -132,6 +163,7 @@ static void silence(void **state)
 	for (size_t i = 0; i < 4 && strange->at[i]; i++)
 		packet[strange->at[i]] = strange->put[i];
 	assert_int_equal(!!cv_icmp_unreachable(packet, len, from, out), strange->answered);
+	assert_int_equal(!!cv_icmp_too_big(packet, len, from, 1280, out), strange->answered);
 	free(packet);
 }
 
@@ -176,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(icmp_says_host_unreachable_over_v4),
 		cmocka_unit_test(icmp_says_address_unreachable_over_v6),
+		cmocka_unit_test(icmp_says_what_is_too_big_for_what),
 		cmocka_unit_test(icmp_quotes_what_fits),
 		cmocka_unit_test(icmp_quotes_nothing_behind_the_ip_length),
 		cmocka_unit_test(icmp_gives_none_from_the_other_family),
