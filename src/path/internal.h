@@ -80,3 +80,15 @@ static inline uint32_t cv_ip6_extension_len(const struct cv_ip6_walk *walk, cons
 	own = walk->protocol == IPPROTO_FRAGMENT ? 8 : 8 * (data[walk->at + 1] + 1U);
 	return own <= room ? own : 0;
 }
+
+/* tcp.c */
+
+/* Where the transport header begins, and which it is. Return: false for a fragment, an extension
+ * header that is not whole, or a way not gone to its end: the pseudo header has another destination
+ * then (RFC 8200, section 8.1). */
+bool cv_ip_find_transport(const struct cv_ip *ip, const uint8_t *data,
+			  struct cv_ip6_walk *ret_walk);
+
+/* Whether segments may be made of one: no SYN, RST or URG, no signature, options that are whole.
+ * The header is, by its own length. */
+bool cv_tcp_may_be_cut(const uint8_t *tcp);

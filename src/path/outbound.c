@@ -40,13 +40,18 @@ static uint32_t room_for(const struct cv_outbound *out, const struct cv_split *s
 	return segs > trains ? (uint32_t)trains : segs;
 }
 
+static uint32_t mtu_of(const struct cv_path *path, const struct cv_peer *peer)
+{
+	return cv_peer_mtu(peer, __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED));
+}
+
 /* Cut up to n segments of the group that begins at out->next into the arena, under the nonces
  * from first on. */
 static void cut(struct cv_path *path, const struct cv_destination *to,
 		const struct cv_keypair *keypair, uint64_t first, uint32_t n)
 {
 	struct cv_outbound *out = path->out;
-	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint32_t mtu = mtu_of(path, to->peer);
 	uint64_t bytes = 0, tx_bytes = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -205,7 +210,7 @@ static void seal_one(struct cv_path *path, const struct cv_destination *to,
 {
 	struct cv_outbound *out = path->out;
 	uint8_t *datagram = out->arena + out->used;
-	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu);
+	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu_of(path, to->peer));
 
 	cv_train_add(out, to, datagram, size, tos);
 	out->used += size;

@@ -55,27 +55,6 @@ static int begin_single(struct cv_split *split, const struct virtio_net_hdr *vne
 	return 0;
 }
 
-/* Find the transport header behind IPv6 extension headers. */
-static int skip_extensions(struct cv_split *split, uint8_t *ret_protocol)
-{
-	struct cv_ip6_walk walk = { split->ip.protocol, split->l4 };
-	const uint8_t *data = split->data;
-	uint32_t len;
-
-	while (cv_ip6_is_extension(walk.protocol)) {
-		len = cv_ip6_extension_len(&walk, data, split->ip.len);
-		if (!len || walk.protocol == IPPROTO_FRAGMENT)
-			return -EINVAL;
-		/* With segments left the pseudo header has another destination (RFC 8200 8.1). */
-		if (walk.protocol == IPPROTO_ROUTING && data[walk.at + 3])
-			return -EINVAL;
-		walk = (struct cv_ip6_walk){ data[walk.at], walk.at + len };
-	}
-	split->l4 = walk.at;
-	*ret_protocol = walk.protocol;
-	return 0;
-}
-
 /* Bytes of the transport header, 0 when it is not whole or not true. */
 static uint32_t transport_header_len(const struct cv_split *split)
 {
@@ -123,38 +102,35 @@ static void begin_sums(struct cv_split *split)
 	split->pseudo_last = cv_csum_pseudo(split->data, family, protocol, l4_header + last);
 }
 
+/* Cut what lies behind the header into pieces of this size. */
+static void begin_cut(struct cv_split *split, uint32_t size)
+{
+	split->payload = split->ip.len - split->header;
+	split->size = size < split->payload ? size : split->payload;
+	split->segs = split->payload ? (split->payload + split->size - 1) / split->size : 1;
+	begin_sums(split);
+}
+
 static int begin_gso(struct cv_split *split, const struct cv_super *super)
 {
 	const struct virtio_net_hdr *vnet = &super->vnet;
-	uint8_t protocol = split->ip.protocol;
+	struct cv_ip6_walk walk;
 	uint32_t l4_header;
-	int err;
 
-	split->l4 = split->ip.l4;
-	split->size = vnet->gso_size;
-	if (!split->size || split->ip.fragment || split->ip.len != super->len)
+	if (!vnet->gso_size || split->ip.len != super->len ||
+	    !cv_ip_find_transport(&split->ip, split->data, &walk) ||
+	    !gso_fits(split->gso, split->ip.family, walk.protocol))
 		return -EINVAL;
-	if (split->ip.family == AF_INET6) {
-		err = skip_extensions(split, &protocol);
-		if (err)
-			return err;
-	}
-	if (!gso_fits(split->gso, split->ip.family, protocol))
-		return -EINVAL;
+	split->l4 = walk.at;
 	l4_header = transport_header_len(split);
 	if (!l4_header)
 		return -EINVAL;
 	if ((vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
 	    (vnet->csum_start != split->l4 ||
-	     vnet->csum_offset != (protocol == IPPROTO_UDP ? UDP_CSUM : TCP_CSUM)))
+	     vnet->csum_offset != (walk.protocol == IPPROTO_UDP ? UDP_CSUM : TCP_CSUM)))
 		return -EINVAL;
-
 	split->header = split->l4 + l4_header;
-	split->payload = split->ip.len - split->header;
-	if (split->size > split->payload)
-		split->size = split->payload;
-	split->segs = split->payload ? (split->payload + split->size - 1) / split->size : 1;
-	begin_sums(split);
+	begin_cut(split, vnet->gso_size);
 	return 0;
 }
 
@@ -169,6 +145,56 @@ int cv_split_begin(struct cv_split *split, const struct cv_super *super)
 	if (split->gso == VIRTIO_NET_HDR_GSO_NONE)
 		return begin_single(split, &super->vnet);
 	return begin_gso(split, super);
+}
+
+/* Whether a packet's checksums are right, or the kernel says that the TCP one will be. */
+static bool is_vouched_for(const struct cv_split *split)
+{
+	const uint8_t *l4 = split->data + split->l4;
+	uint32_t l4_len = split->ip.len - split->l4;
+	cv_csum sum;
+
+	if (split->ip.family == AF_INET &&
+	    cv_csum_fold(cv_csum_add(0, split->data, split->l4)) != 0xffff)
+		return false;
+	if (split->needs_csum)
+		return split->csum_start == split->l4 && split->csum_offset == TCP_CSUM;
+	sum = cv_csum_pseudo(split->data, split->ip.family, IPPROTO_TCP, l4_len);
+	return cv_csum_fold(cv_csum_add(sum, l4, l4_len)) == 0xffff;
+}
+
+/* Make a packet that was not to be cut one that is, if it is TCP. */
+static int shrink_single(struct cv_split *split, uint32_t mtu)
+{
+	struct cv_split super = *split;
+	struct cv_ip6_walk walk;
+	uint32_t l4_header;
+
+	if (!cv_ip_find_transport(&split->ip, split->data, &walk) || walk.protocol != IPPROTO_TCP)
+		return -EMSGSIZE;
+	super.gso =
+		split->ip.family == AF_INET ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+	super.l4 = walk.at;
+	l4_header = transport_header_len(&super);
+	super.header = super.l4 + l4_header;
+	if (!l4_header || mtu <= super.header || !cv_tcp_may_be_cut(super.data + super.l4))
+		return -EMSGSIZE;
+	if (!is_vouched_for(&super))
+		return -EBADMSG;
+	begin_cut(&super, mtu - super.header);
+	*split = super;
+	return 0;
+}
+
+int cv_split_shrink(struct cv_split *split, uint32_t mtu)
+{
+	if (split->gso == VIRTIO_NET_HDR_GSO_NONE)
+		return shrink_single(split, mtu);
+	if (split->gso == CV_VNET_GSO_UDP_L4 || mtu <= split->header ||
+	    !cv_tcp_may_be_cut(split->data + split->l4))
+		return -EMSGSIZE;
+	begin_cut(split, mtu - split->header);
+	return 0;
 }
 
 static uint32_t write_single(struct cv_split *split, uint8_t *out)

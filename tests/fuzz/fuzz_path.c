@@ -1,12 +1,13 @@
 /*
  * fuzz path: supers as the TUN may hand them over, sealed at one end and opened at the other.
  *
- * The input begins with what the other TUN accepts. Then come loads: how many supers, and the
- * supers (fuzz_super.h).
+ * The input begins with what the other TUN accepts, and what the path carries. Then come loads: how
+ * many supers, and the supers (fuzz_super.h).
  *
  * Oracle: a super is counted as dropped, or each of its segments leaves sealed under the next
  * number, in a train that is as it says, and comes out at the other end: all of them, once, whole,
- * in order inside a flow, though merged anew; nothing else comes out and nothing is dropped.
+ * in order inside a flow, though merged anew; nothing else comes out and nothing is dropped. None
+ * is longer than the path carries but what may be fragmented.
  */
 #include <convoy/config/config.h>
 #include <convoy/crypto/init.h>
@@ -41,7 +42,8 @@ static struct {
 		uint64_t flow;
 		uint32_t last; /* number of its packet that came last, from 1 */
 	} flows[FLOWS];
-	uint64_t drops[2]; /* expected: vnet_header, not_ip */
+	uint32_t mtu;                          /* of the path, 0: not known */
+	uint64_t vnet_header, not_ip, too_big; /* drops expected */
 	uint64_t supers;
 	size_t bytes;
 } all;
@@ -84,22 +86,42 @@ static struct packet describe(const uint8_t *bytes, uint32_t len)
 
 /* Out ------------------------------------------------------------------------------------- */
 
-/* Return: false when a packet is larger than any MTU of ours; the kernel would refuse to send it.
- */
+/* What goes, and how it is cut, when it is longer than the path carries. */
+static bool expect_fit(struct cv_split *split)
+{
+	bool v4 = split->ip.family == AF_INET;
+	uint32_t least = v4 || all.mtu > 1280 ? all.mtu : 1280;
+
+	if (v4 && !(split->data[6] & 0x40))
+		return true;
+	return cv_split_shrink(split, all.mtu) != -EMSGSIZE || split->header + split->size <= least;
+}
+
+/* Return: false when a packet is larger than any MTU of ours, which the kernel would refuse to
+ * send, or becomes too many. */
 static bool expect_super(const struct cv_super *super)
 {
 	static uint8_t segment[MADE_MAX];
 	struct cv_split split;
 	int r = cv_split_begin(&split, super);
+	bool fits = true;
 	uint32_t len;
 
 	if (r == 0 && split.header + split.size > CV_CONFIG_MTU_MAX)
 		return false;
 	if (r < 0) {
-		all.drops[r == -EPROTO]++;
+		*(r == -EPROTO ? &all.not_ip : &all.vnet_header) += 1;
 		return true;
 	}
+	if (all.mtu && split.header + split.size > all.mtu)
+		fits = expect_fit(&split);
+	if (split.segs > SEGS_MAX + 1)
+		return false;
 	all.supers++;
+	if (!fits) {
+		all.too_big += split.segs;
+		return true;
+	}
 	while ((len = cv_split_next(&split, segment))) {
 		must(all.n < PACKETS_MAX);
 		all.list[all.n] = describe(segment, len);
@@ -238,13 +260,17 @@ static void carry(struct cv_merge_offloads offloads, cv_time now)
 static void check_counts(void)
 {
 	const struct cv_path_counts *out = &a.path.counts, *in = &b.path.counts;
+	const uint64_t *drops = a.path.drops.count;
+	uint64_t sum = 0;
 
-	must(a.path.drops.count[CV_DROP_VNET_HEADER] == all.drops[0]);
-	must(a.path.drops.count[CV_DROP_NOT_IP] == all.drops[1]);
+	must(drops[CV_DROP_VNET_HEADER] == all.vnet_header);
+	must(drops[CV_DROP_NOT_IP] == all.not_ip);
+	must(drops[CV_DROP_TOO_BIG] == all.too_big);
 	for (int i = 0; i < CV_DROP_COUNT; i++) {
 		must(!b.path.drops.count[i]);
-		must(i == CV_DROP_VNET_HEADER || i == CV_DROP_NOT_IP || !a.path.drops.count[i]);
+		sum += drops[i];
 	}
+	must(sum == all.vnet_header + all.not_ip + all.too_big);
 	must(out->out_supers == all.supers && out->out_pkts == all.n && !out->staged_pkts);
 	must(in->in_datagrams == all.n && in->in_pkts == all.n && all.came == all.n);
 	must(in->in_bytes == out->out_bytes);
@@ -290,6 +316,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reset_end(&a, hash_of(data, size), now);
 	reset_end(&b, hash_of(data, size), now);
 	offloads = (struct cv_merge_offloads){ .tcp = how & 1, .udp = how & 2 };
+	all.mtu = how >> 2 ? 200 + 32U * (how >> 2) : 0;
+	cv_peer_set_mtu(a.peer, all.mtu);
 	while (input.left) {
 		size_t first = all.n, n = read_load(&input, supers);
 

@@ -1,10 +1,12 @@
 /*
- * fuzz split: a super as the TUN may hand it over, any vnet header on any packet (fuzz_super.h).
+ * fuzz split: a super as the TUN may hand it over, any vnet header on any packet (fuzz_super.h),
+ * and what the path to its peer carries.
  *
  * Oracle: a super is refused and nothing was written; or its segments are as long as foretold, are
  * whole IP packets with right checksums, have the super's headers but for what must differ, and
  * hold its payload, each byte once and in order. A packet that is not cut comes out as it is, but
- * for the checksum that was asked for.
+ * for the checksum that was asked for. What is too long for the path is left alone, or becomes
+ * segments as long as the path carries, if it is TCP that lets itself be cut and is right.
  */
 #include <errno.h>
 
@@ -123,6 +125,50 @@ static void cut(struct cv_split *split, const struct cv_super *super)
 	must(cv_split_next(split, NULL) == 0);
 }
 
+static bool is_signed(const uint8_t *tcp)
+{
+	uint32_t end = 4U * (tcp[12] >> 4);
+
+	for (uint32_t at = 20; at < end && tcp[at]; at += tcp[at] == 1 ? 1U : tcp[at + 1])
+		if (tcp[at] == 19 || tcp[at] == 29)
+			return true;
+	return false;
+}
+
+static void check_shrunk(const struct cv_split *split, const struct cv_split *before, uint32_t mtu)
+{
+	const uint8_t *data = split->data, *tcp = data + split->l4;
+	uint32_t len = split->ip.len - split->l4;
+
+	must(split->header + split->size == mtu && before->gso != CV_VNET_GSO_UDP_L4);
+	must(split->header == split->l4 + 4U * (tcp[12] >> 4) && !split->ip.fragment);
+	must(!(tcp[13] & 0x26) && !is_signed(tcp)); /* SYN, RST, URG */
+	if (before->gso != VIRTIO_NET_HDR_GSO_NONE)
+		return;
+	must(split->ip.family == AF_INET6 || naive_sum(0, data, split->l4) == 0xffff);
+	if (before->needs_csum)
+		must(before->csum_start == split->l4 && before->csum_offset == 16);
+	else
+		must(naive_sum(naive_pseudo(data, IPPROTO_TCP, len), tcp, len) == 0xffff);
+}
+
+static void shrink(struct cv_split *split, uint32_t mtu)
+{
+	struct cv_split before = *split;
+	int r;
+
+	if (split->header + split->size <= mtu || mtu < 256)
+		return;
+	r = cv_split_shrink(split, mtu);
+	must(r == 0 || r == -EMSGSIZE || r == -EBADMSG);
+	if (r == 0)
+		check_shrunk(split, &before, mtu);
+	else
+		must(!memcmp(split, &before, sizeof(before)));
+	if (split->segs > SEGS_MAX)
+		*split = before;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
@@ -135,8 +181,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		super.vnet.gso_size = (uint16_t)(super.len / SEGS_MAX);
 	r = cv_split_begin(&split, &super);
 	must(r == 0 || r == -EINVAL || r == -EPROTO);
-	if (r == 0)
+	if (r == 0) {
+		shrink(&split, read16(&input));
 		cut(&split, &super);
+	}
 	free(super.data);
 	return 0;
 }

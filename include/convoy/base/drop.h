@@ -14,6 +14,7 @@
 	X(VNET_HEADER, "vnet_header", "TUN read with a vnet header that does not fit its packet") \
 	X(NOT_IP, "not_ip", "TUN read that is neither IPv4 nor IPv6, or is cut short")            \
 	X(NO_PEER, "no_peer", "destination is in no peer's AllowedIPs")                           \
+	X(TOO_BIG, "too_big", "larger than what the path to its peer carries")                    \
 	X(NO_ENDPOINT, "no_endpoint", "peer has no endpoint yet")                                 \
 	X(STAGE_FULL, "stage_full", "no session yet and more packets waiting than may wait")      \
 	X(STAGE_PURGED, "stage_purged", "no session came up before the handshake was given up")   \

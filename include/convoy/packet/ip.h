@@ -71,6 +71,7 @@ enum {
 	CV_IP4_DF = 0x4000,
 	CV_IP4_MF = 0x2000,
 	CV_IP4_OFFSET_MASK = 0x1fff,
+	CV_IP6_MTU_MIN = 1280, /* RFC 8200, section 5 */
 
 	CV_ECN_MASK = 3,
 	CV_ECN_NOT_ECT = 0,

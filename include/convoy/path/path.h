@@ -51,7 +51,7 @@ struct cv_plane {
 	X(in_pkts)       /* of these: packets that reached merge */                           \
 	X(in_bytes)      /* their IP bytes */                                                 \
 	X(in_supers)     /* TUN writes that they became */                                    \
-	X(icmp_sent)     /* unreachables written back to the TUN */
+	X(icmp_sent)     /* ICMP answers written back to the TUN */
 
 /* The path's thread owns it; others ask that thread. */
 struct cv_path_counts {

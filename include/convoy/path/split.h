@@ -50,6 +50,26 @@ struct cv_split {
  */
 int cv_split_begin(struct cv_split *split, const struct cv_super *super);
 
+/* IP length of the longest segment. */
+static inline uint32_t cv_split_longest(const struct cv_split *split)
+{
+	return split->header + split->size;
+}
+
+/**
+ * cv_split_shrink() - have TCP cut into segments of at most mtu bytes, before the first is out
+ * @split:	a TCP super, or a packet of TCP that was not to be cut; its segments are longer
+ *
+ * Segments are what TSO makes of one packet, so a receiver cannot tell them from what the sender
+ * might have sent. A packet that nobody vouches for (no NEEDS_CSUM) is summed first: cutting gives
+ * its pieces right checksums.
+ *
+ * Return: 0; -EMSGSIZE when it is not TCP, or TCP that may not be cut: SYN, RST and URG, which say
+ * something of the whole, a signature in its options (RFC 2385, RFC 5925), options that are not
+ * whole, a header of mtu bytes; -EBADMSG when its checksums are wrong. Nothing has changed then.
+ */
+int cv_split_shrink(struct cv_split *split, uint32_t mtu);
+
 /* IP length of the next segment, without writing it. */
 static inline uint32_t cv_split_next_len(const struct cv_split *split)
 {
