@@ -92,3 +92,24 @@ bool cv_ip_find_transport(const struct cv_ip *ip, const uint8_t *data,
 /* Whether segments may be made of one: no SYN, RST or URG, no signature, options that are whole.
  * The header is, by its own length. */
 bool cv_tcp_may_be_cut(const uint8_t *tcp);
+
+/**
+ * cv_tcp_clamp_mss() - have the other side of a connection send what the path carries
+ * @packet:	of which cv_tcp_may_be_syn() says true; its checksum stays as right as it was
+ * @mtu:	of the path, 0: not known
+ *
+ * The MSS option of a SYN is made the mtu less the headers without options, if it is more (RFC
+ * 6691; RFC 4459, section 3.2). Left alone are fragments, options that are not whole, two MSS
+ * options, and TCP-AO, which signs options (RFC 5925, section 5.1).
+ */
+void cv_tcp_clamp_mss(uint8_t *packet, const struct cv_ip *ip, uint32_t mtu);
+
+/* Whether it may be a SYN: all that most packets are asked. */
+static inline bool cv_tcp_may_be_syn(const uint8_t *packet, const struct cv_ip *ip)
+{
+	const struct cv_tcp *tcp = (const struct cv_tcp *)(packet + ip->l4);
+
+	if (ip->protocol == IPPROTO_TCP)
+		return ip->len >= ip->l4 + sizeof(*tcp) && (tcp->flags & CV_TCP_SYN);
+	return ip->family == AF_INET6 && cv_ip6_is_extension(ip->protocol);
+}

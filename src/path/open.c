@@ -10,6 +10,7 @@
  * The middle part is done once per run of datagrams of one keypair, not per packet.
  * Source: white paper, section 5.4.6 and 6; kernel receive.c for the order.
  */
+#include "internal.h"
 #include "stages.h"
 
 /* Rekey when a session that we began would end before KEEPALIVE and REKEY timeouts have passed:
@@ -109,6 +110,15 @@ static void set_frame_aside(struct cv_path *path, size_t i)
 	};
 }
 
+/* What comes in says how long the segments may be that go back to the peer. */
+static void clamp_mss(const struct cv_path *path, const struct cv_peer *peer, uint8_t *packet,
+		      const struct cv_ip *ip)
+{
+	uint32_t tun_mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+
+	cv_tcp_clamp_mss(packet, ip, cv_peer_mtu(peer, tun_mtu));
+}
+
 static void deliver(struct cv_path *path, size_t i, struct owner *owner)
 {
 	struct cv_inbound *in = path->in;
@@ -143,6 +153,8 @@ static void deliver(struct cv_path *path, size_t i, struct owner *owner)
 		}
 		ip.tos = cv_ip_tos(pkt->data);
 	}
+	if (cv_tcp_may_be_syn(pkt->data, &ip))
+		clamp_mss(path, owner->peer, pkt->data, &ip);
 	path->counts.in_pkts++;
 	path->counts.in_bytes += pkt->len;
 	cv_merge_add(in->merge, pkt, &ip);

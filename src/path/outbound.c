@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "internal.h"
 #include "stages.h"
 
 void cv_path_wish_handshake(struct cv_path *path, struct cv_peer *peer, cv_time now)
@@ -45,6 +46,17 @@ static uint32_t mtu_of(const struct cv_path *path, const struct cv_peer *peer)
 	return cv_peer_mtu(peer, __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED));
 }
 
+/* Write the next segment. What the TUN gave as one packet may be a SYN, which says an MSS. */
+static uint32_t write_segment(struct cv_split *split, uint32_t mtu, uint8_t *out)
+{
+	bool single = split->gso == VIRTIO_NET_HDR_GSO_NONE;
+	uint32_t len = cv_split_next(split, out);
+
+	if (len && single && cv_tcp_may_be_syn(out, &split->ip))
+		cv_tcp_clamp_mss(out, &split->ip, mtu);
+	return len;
+}
+
 /* Cut up to n segments of the group that begins at out->next into the arena, under the nonces
  * from first on. */
 static void cut(struct cv_path *path, const struct cv_destination *to,
@@ -57,7 +69,7 @@ static void cut(struct cv_path *path, const struct cv_destination *to,
 	for (uint32_t i = 0; i < n; i++) {
 		struct cv_split *split = &out->splits[out->order[out->next]];
 		uint8_t *datagram = out->arena + out->used;
-		uint32_t len = cv_split_next(split, datagram + CV_HEADROOM);
+		uint32_t len = write_segment(split, mtu, datagram + CV_HEADROOM);
 		uint32_t size = cv_seal_add(out, keypair, first + i, datagram, len, mtu);
 
 		cv_train_add(out, to, datagram, size, cv_ecn_encapsulate(split->ip.tos));
@@ -95,6 +107,7 @@ static bool stage(struct cv_path *path, struct cv_peer *peer, cv_time now)
 	struct cv_split *split = &out->splits[out->order[out->next]];
 	const struct cv_keypair *keypair;
 	uint8_t *scratch = out->arena + out->used;
+	uint32_t mtu = mtu_of(path, peer);
 	uint32_t len, n = 0;
 
 	cv_stage_lock(&peer->stage);
@@ -103,7 +116,7 @@ static bool stage(struct cv_path *path, struct cv_peer *peer, cv_time now)
 		cv_stage_unlock(&peer->stage);
 		return false;
 	}
-	while ((len = cv_split_next(split, scratch))) {
+	while ((len = write_segment(split, mtu, scratch))) {
 		cv_stage_push(&peer->stage, path->plane->pool, scratch, len, &path->drops);
 		n++;
 	}

@@ -1,4 +1,7 @@
 """What a tunnel is for: the same bytes come out at the other end."""
+import socket
+
+import net as networks
 import pytest
 import traffic
 from lab import inner
@@ -68,6 +71,47 @@ def test_a_path_smaller_than_the_device_still_carries_everything(lab, outer):
             "a full packet gets through")
     assert traffic.reaches(net.a, inner("b", 4), size=1392)
     traffic.Stream(net.a, net.b, inner("b", 4)).transfer(SOME // 4)
+
+
+def behind(net):
+    """A host of 1500 bytes behind a, which forwards; returns (it, its addresses by family)."""
+    guest = net.host("g")
+    networks.run("ip", "link", "add", "to-g", "netns", net.a.name, "type", "veth",
+                 "peer", "name", "to-a", "netns", guest.name)
+    for host, dev, number in ((net.a, "to-g", 1), (guest, "to-a", 2)):
+        host.ip("addr", "add", f"10.78.0.{number}/24", "dev", dev)
+        host.ip("addr", "add", f"fd78::{number}/64", "dev", dev, "nodad")
+        host.ip("link", "set", dev, "up")
+    net.a.sysctl("net.ipv4.ip_forward", 1)
+    net.a.sysctl("net.ipv6.conf.all.forwarding", 1)
+    guest.ip("route", "add", inner("b", 4), "via", "10.78.0.1")
+    guest.ip("route", "add", inner("b", 6), "via", "fd78::1")
+    return guest, {4: "10.78.0.2", 6: "fd78::2"}
+
+
+def segment_of(sock):
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+def test_a_forwarded_connection_is_told_what_the_tunnel_carries(lab):
+    # Without it both ends would begin with what the link of the guest and the other MTU carry.
+    net = lab.net()
+    a, b = (lab.convoy(host, tunnel) for host, tunnel in zip((net.a, net.b), lab.tunnels(net)))
+    guest, addresses = behind(net)
+    a.tunnel.mtu = 1300
+    b.tunnel.peers[0].allowed += [f"{addresses[4]}/32", f"{addresses[6]}/128"]
+    b.start()
+    a.start()
+    for host in (guest, net.b):
+        host.sysctl("net.ipv4.tcp_timestamps", 0)
+    for family, headers in ((4, 40), (6, 60)):
+        kind = traffic.family_of(addresses[family]), socket.SOCK_STREAM
+        with net.b.socket(*kind) as listener, guest.socket(*kind) as client:
+            listener.bind((inner("b", family), 5001))
+            listener.listen()
+            client.connect((inner("b", family), 5001))
+            with listener.accept()[0] as server:
+                assert segment_of(client) == segment_of(server) == 1300 - headers
 
 
 OFF = {"Offload": "off"}

@@ -7,7 +7,7 @@
  * Oracle: a super is counted as dropped, or each of its segments leaves sealed under the next
  * number, in a train that is as it says, and comes out at the other end: all of them, once, whole,
  * in order inside a flow, though merged anew; nothing else comes out and nothing is dropped. None
- * is longer than the path carries but what may be fragmented.
+ * is longer than the path carries but what may be fragmented, and no SYN says more.
  */
 #include <convoy/config/config.h>
 #include <convoy/crypto/init.h>
@@ -86,6 +86,68 @@ static struct packet describe(const uint8_t *bytes, uint32_t len)
 
 /* Out ------------------------------------------------------------------------------------- */
 
+/* Where the MSS stands that is to be said anew, behind what may be walked over; 0: nowhere. */
+static uint32_t find_mss(const uint8_t *packet, uint32_t len, uint32_t l4)
+{
+	const uint8_t *tcp = packet + l4;
+	uint32_t end, found = 0;
+
+	if (len < l4 + 20 || !(tcp[13] & CV_TCP_SYN))
+		return 0;
+	end = 4U * (tcp[12] >> 4);
+	if (l4 + end > len)
+		return 0;
+	for (uint32_t at = 20; at < end && tcp[at]; at += tcp[at] == 1 ? 1U : tcp[at + 1]) {
+		if (tcp[at] == 1)
+			continue;
+		if (at + 2 > end || tcp[at + 1] < 2 || at + tcp[at + 1] > end || tcp[at] == 29)
+			return 0;
+		if (tcp[at] == 2 && (found || tcp[at + 1] != 4))
+			return 0;
+		if (tcp[at] == 2)
+			found = l4 + at + 2;
+	}
+	return found;
+}
+
+/* Where TCP begins; 0: this is none, or a fragment. */
+static uint32_t find_tcp(const uint8_t *packet, uint32_t len, const struct cv_ip *ip)
+{
+	uint8_t protocol = ip->protocol;
+	uint32_t at = ip->l4;
+
+	while (ip->family == AF_INET6 &&
+	       (protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_DSTOPTS ||
+		protocol == IPPROTO_ROUTING)) {
+		if (at + 8 > len || (protocol == IPPROTO_ROUTING && packet[at + 3]) ||
+		    at + 8 * (packet[at + 1] + 1U) > len)
+			return 0;
+		protocol = packet[at];
+		at += 8 * (packet[at + 1] + 1U);
+	}
+	return protocol == IPPROTO_TCP && !ip->fragment ? at : 0;
+}
+
+/* What a packet of the TUN that is not cut says at the other end; its sum stays right or wrong. */
+static void expect_mss(uint8_t *packet, uint32_t len, const struct cv_ip *ip)
+{
+	uint32_t mss = (all.mtu && all.mtu < END_MTU ? all.mtu : END_MTU) -
+		       (ip->family == AF_INET ? 40 : 60);
+	uint32_t l4 = find_tcp(packet, len, ip), at = l4 ? find_mss(packet, len, l4) : 0;
+	uint8_t *sum = packet + l4 + 16;
+	uint8_t inverse[60];
+	uint32_t header;
+
+	if (!at || get16(packet + at) <= mss)
+		return;
+	header = 4U * (packet[l4 + 12] >> 4);
+	for (uint32_t i = 0; i < header; i++)
+		inverse[i] = (uint8_t)~packet[l4 + i];
+	put16(packet + at, mss);
+	put16(sum,
+	      ~naive_sum(naive_sum(~get16(sum) & 0xffff, inverse, header), packet + l4, header));
+}
+
 /* What goes, and how it is cut, when it is longer than the path carries. */
 static bool expect_fit(struct cv_split *split)
 {
@@ -104,7 +166,7 @@ static bool expect_super(const struct cv_super *super)
 	static uint8_t segment[MADE_MAX];
 	struct cv_split split;
 	int r = cv_split_begin(&split, super);
-	bool fits = true;
+	bool single = split.gso == VIRTIO_NET_HDR_GSO_NONE, fits = true;
 	uint32_t len;
 
 	if (r == 0 && split.header + split.size > CV_CONFIG_MTU_MAX)
@@ -124,6 +186,8 @@ static bool expect_super(const struct cv_super *super)
 	}
 	while ((len = cv_split_next(&split, segment))) {
 		must(all.n < PACKETS_MAX);
+		if (single)
+			expect_mss(segment, len, &split.ip);
 		all.list[all.n] = describe(segment, len);
 		all.list[all.n].number = (uint32_t)all.n + 1;
 		all.n++;

@@ -1,4 +1,4 @@
-/* What is longer than the path to its peer carries: cut, told, or let through. */
+/* What is longer than the path to its peer carries: cut, told, or let through; and what says so. */
 #include <convoy/crypto/init.h>
 #include <convoy/path/split.h>
 
@@ -178,6 +178,19 @@ static void what_cannot_be_cut_is_told(void **state)
 		0, 1300);
 }
 
+static void what_has_no_peer_is_told_that(void **state)
+{
+	const struct cv_icmp_answer *answers;
+
+	cv_peer_set_mtu(a.peer, 1300);
+	cv_routes_remove_peer(a.plane.routes, a.peer);
+	assert_int_equal(sends(&(struct made){ UDP4, .frag = CV_IP4_DF, .payload = 1400 }, 0), 0);
+	assert_int_equal(a.path.drops.count[CV_DROP_NO_PEER], 1);
+	assert_int_equal(too_big(), 0);
+	assert_int_equal(cv_path_icmp(&a.path, &answers), 1);
+	assert_int_equal(get16(answers->data + 20), 0x0301);
+}
+
 static void what_fits_goes(void **state)
 {
 	cv_peer_set_mtu(a.peer, 1300);
@@ -235,6 +248,75 @@ static void answers_are_few(void **state)
 	assert_int_equal(too_big(), 100);
 }
 
+/* A SYN with no option but an MSS of 1460. */
+static const struct made syn = { TCP4, .flags = CV_TCP_SYN, .options = 4 };
+
+static void make_syn(uint8_t out[44])
+{
+	make_packet(out, &syn);
+	put32(out + 40, 0x020405b4);
+	put16(out + 36, 0);
+	put16(out + 36, ~naive_sum(naive_pseudo(out, IPPROTO_TCP, 24), out + 20, 24));
+}
+
+static void send_syn(void)
+{
+	uint8_t bytes[44];
+	struct cv_super super = { .data = bytes, .len = sizeof(bytes) };
+
+	make_syn(bytes);
+	cv_path_load(&a.path, &super, 1, NOW);
+	assert_true(cv_path_outbound(&a.path, NOW));
+}
+
+static void check_mss(uint32_t mss)
+{
+	assert_int_equal(came_len, 44);
+	assert_true(packet_is_right(came, 44));
+	assert_int_equal(get32(came + 40), 0x02040000 | mss);
+	came_len = 0;
+}
+
+static void a_syn_says_what_the_path_carries(void **state)
+{
+	b.plane.mtu = 0; /* it says nothing */
+	cv_peer_set_mtu(a.peer, 1300);
+	send_syn();
+	carry();
+	check_mss(1260);
+	cv_peer_set_mtu(a.peer, 0);
+	send_syn();
+	carry();
+	check_mss(END_MTU - 40);
+}
+
+static void a_syn_that_comes_says_what_the_way_back_carries(void **state)
+{
+	struct cv_inbound_step step;
+	struct cv_train *trains;
+
+	a.plane.mtu = 0; /* it says nothing */
+	cv_peer_set_mtu(b.peer, 1200);
+	send_syn();
+	cv_path_receive(&b.path, trains, cv_path_trains(&a.path, &trains));
+	/* Merge sees the packet as it is then: with a right checksum. */
+	assert_true(cv_path_inbound(&b.path, (struct cv_merge_offloads){ 0 }, NOW, &step));
+	assert_int_equal(step.gathers[0].vnet.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	assert_int_equal(get32((uint8_t *)step.gathers[0].iov[1].iov_base + 40), 0x02040000 | 1160);
+}
+
+static void a_syn_that_waits_for_a_session_is_clamped(void **state)
+{
+	b.plane.mtu = 0;
+	cv_rcu_publish(&a.peer->current, NULL);
+	send_syn();
+	assert_int_equal(a.path.counts.staged_pkts, 1);
+	end_connect(&a);
+	assert_true(cv_path_unstage(&a.path, a.peer, NOW));
+	carry();
+	check_mss(END_MTU - 40);
+}
+
 static void padding_ends_at_the_mtu_of_the_path(void **state)
 {
 	cv_peer_set_mtu(a.peer, 1301);
@@ -256,11 +338,15 @@ int main(void)
 		CASE(segments_of_one_super_are_one_train),
 		CASE(nothing_is_cut_where_no_mtu_is_known),
 		CASE(what_cannot_be_cut_is_told),
+		CASE(what_has_no_peer_is_told_that),
 		CASE(what_fits_goes),
 		CASE(what_may_be_fragmented_goes_as_it_is),
 		CASE(v6_goes_as_it_is_up_to_what_every_link_carries),
 		CASE(a_broken_segment_goes_as_it_is),
 		CASE(answers_are_few),
+		CASE(a_syn_says_what_the_path_carries),
+		CASE(a_syn_that_comes_says_what_the_way_back_carries),
+		CASE(a_syn_that_waits_for_a_session_is_clamped),
 		CASE(padding_ends_at_the_mtu_of_the_path),
 	};
 
