@@ -223,7 +223,7 @@ static void seal_one(struct cv_path *path, const struct cv_destination *to,
 {
 	struct cv_outbound *out = path->out;
 	uint8_t *datagram = out->arena + out->used;
-	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu_of(path, to->peer));
+	uint32_t size = cv_seal_add(out, keypair, counter, datagram, len, mtu);
 
 	cv_train_add(out, to, datagram, size, tos);
 	out->used += size;
@@ -236,7 +236,7 @@ static bool unstage_all(struct cv_path *path, const struct cv_destination *to,
 			struct cv_keypair *keypair, cv_time now)
 {
 	struct cv_outbound *out = path->out;
-	uint32_t mtu = __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint32_t mtu = mtu_of(path, to->peer);
 	uint64_t counter;
 
 	while (to->peer->stage.pkts) {
@@ -281,7 +281,7 @@ static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypa
 		     const struct cv_frame *frame, uint32_t size, cv_time now)
 {
 	struct cv_outbound *out = path->out;
-	uint32_t mtu = size ? size : __atomic_load_n(&path->plane->mtu, __ATOMIC_RELAXED);
+	uint32_t mtu = size ? size : mtu_of(path, peer);
 	uint8_t *text;
 	struct cv_destination to;
 	uint64_t counter;
