@@ -141,7 +141,8 @@ static int heed(struct cv_device *device, const struct cv_index_entry *entry,
 		end_session(device, peer, entry->keypair, now);
 		return 0;
 	case CV_FRAME_PROBE:
-		return cv_device_receive_probe(device, entry, frame, message->size, now);
+		return cv_device_receive_probe(device, entry, frame, message->size, message->when,
+					       now);
 	case CV_FRAME_ECHO:
 		cv_device_receive_echo(device, entry, frame, message->when);
 		return 0;

@@ -160,10 +160,10 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 bool cv_device_mind_probes(struct cv_peer *peer);
 /* Send a probe, unless there is no session. */
 void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now);
-/* A probe came in a message with `size` bytes of plaintext: answer it. Return: 0, or -ENOTSUP when
- * it is not heeded. */
+/* A probe came at `when` in a message with `size` bytes of plaintext: answer it. Return: 0, or
+ * -ENOTSUP when it is not heeded. */
 int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entry *entry,
-			    const struct cv_frame *probe, uint32_t size, cv_time now);
+			    const struct cv_frame *probe, uint32_t size, cv_time when, cv_time now);
 /* An echo came at `when`; what no probe waits for is late, or came twice. */
 void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entry *entry,
 			    const struct cv_frame *echo, cv_time when);

@@ -36,6 +36,28 @@ static uint32_t clock_us(cv_time now)
 	return (uint32_t)(now / (CV_NS_PER_S / 1000000));
 }
 
+static struct cv_received received(const struct cv_peer *peer, struct cv_keypair *keypair)
+{
+	struct cv_messages came = cv_keypair_received(keypair);
+
+	return (struct cv_received){ came.accepted, came.expected,
+				     cv_quality_jitter_us(&peer->probing->quality) };
+}
+
+/* What a probe or an echo of the peer's tells of the path, beside its own time. */
+static void learn(const struct cv_index_entry *entry, const struct cv_frame *frame, cv_time when)
+{
+	struct cv_quality *quality = &entry->peer->probing->quality;
+	struct cv_keypair *keypair = entry->keypair;
+	uint64_t sent = __atomic_load_n(&keypair->send_counter, __ATOMIC_RELAXED);
+	struct cv_tally sums;
+
+	cv_quality_heard(quality, frame->mark.clock_us, when);
+	cv_quality_told(quality, &frame->received, sent, &keypair->told);
+	sums = cv_peer_tally(entry->peer, when);
+	cv_quality_count(quality, &sums);
+}
+
 /* Bytes of the next probe's plaintext. */
 static uint16_t next_size(const struct cv_peer *peer)
 {
@@ -58,7 +80,7 @@ void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now
 	if (!keypair || !peer->probing)
 		return;
 	probe.mark = (struct cv_mark){ peer->probing->next, clock_us(now) };
-	cv_keypair_received(keypair, &probe.received);
+	probe.received = received(peer, keypair);
 	if (!cv_device_say(device, peer, keypair, &probe, size, now))
 		return;
 	cv_probing_sent(peer->probing, size, now);
@@ -66,7 +88,7 @@ void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now
 }
 
 int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entry *entry,
-			    const struct cv_frame *probe, uint32_t size, cv_time now)
+			    const struct cv_frame *probe, uint32_t size, cv_time when, cv_time now)
 {
 	struct cv_probing *probing = entry->peer->probing;
 	struct cv_frame echo = {
@@ -78,7 +100,8 @@ int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entr
 	/* An echo has never more bytes than what it answers. */
 	if (size < CV_PROBE_SIZE_MIN || !probing || !cv_probing_may_echo(probing, now))
 		return -ENOTSUP;
-	cv_keypair_received(entry->keypair, &echo.received);
+	learn(entry, probe, when);
+	echo.received = received(entry->peer, entry->keypair);
 	cv_device_say(device, entry->peer, entry->keypair, &echo, 0, now);
 	return 0;
 }
@@ -92,6 +115,7 @@ void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entr
 	if (!peer->probing ||
 	    !cv_probing_echoed(peer->probing, echo->mark.number, echo->probed, when, &probe))
 		return;
+	learn(entry, echo, when);
 	await_echo(device, peer);
 }
 

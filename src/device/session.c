@@ -45,17 +45,19 @@ void cv_session_leave_index(struct cv_device *device, struct cv_index_entry *ent
 }
 
 /* Out of the index, and to the graveyard. */
-static void drop_keypair(struct cv_device *device, struct cv_keypair *keypair)
+static void drop_keypair(struct cv_device *device, struct cv_peer *peer, struct cv_keypair *keypair)
 {
+	cv_peer_tally_ended(peer, keypair);
 	cv_session_leave_index(device, cv_index_lookup(device->plane.index, keypair->local_index));
 	cv_graveyard_add(&device->graveyard, keypair, release_keypair);
 }
 
 /* Already out of every slot. */
-static void drop_keypairs(struct cv_device *device, struct cv_keypair **dropped, size_t n)
+static void drop_keypairs(struct cv_device *device, struct cv_peer *peer,
+			  struct cv_keypair **dropped, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		drop_keypair(device, dropped[i]);
+		drop_keypair(device, peer, dropped[i]);
 }
 
 int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_index_entry *entry,
@@ -71,7 +73,7 @@ int cv_session_begin(struct cv_device *device, struct cv_peer *peer, struct cv_i
 		return r;
 	}
 	cv_rcu_publish(&entry->keypair, keypair);
-	drop_keypairs(device, dropped, cv_peer_install_keypair(peer, keypair, dropped));
+	drop_keypairs(device, peer, dropped, cv_peer_install_keypair(peer, keypair, dropped));
 	cv_timers_session_derived(&peer->timers, now);
 	__atomic_store_n(&peer->loops, false,
 			 __ATOMIC_RELAXED); /* a loop that is to come is news */
@@ -84,14 +86,14 @@ void cv_session_confirmed(struct cv_device *device, struct cv_peer *peer)
 	struct cv_keypair *dropped = cv_peer_take_dropped(peer);
 
 	if (dropped)
-		drop_keypair(device, dropped);
+		drop_keypair(device, peer, dropped);
 }
 
 void cv_session_clear(struct cv_device *device, struct cv_peer *peer)
 {
 	struct cv_keypair *dropped[CV_PEER_DROPPED_MAX];
 
-	drop_keypairs(device, dropped, cv_peer_clear_keypairs(peer, dropped));
+	drop_keypairs(device, peer, dropped, cv_peer_clear_keypairs(peer, dropped));
 	cv_session_leave_index(device, peer->handshake_entry);
 	peer->handshake_entry = NULL;
 	cv_handshake_clear(peer->handshake);

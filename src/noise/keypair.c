@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 
-#include <convoy/noise/frame.h>
 #include <convoy/noise/keypair.h>
 
 static bool is_young(const struct cv_keypair *keypair, cv_time now)
@@ -68,10 +67,13 @@ bool cv_keypair_can_receive(const struct cv_keypair *keypair, uint64_t counter, 
 	return is_young(keypair, now) && counter < CV_REJECT_AFTER_MESSAGES;
 }
 
-void cv_keypair_received(struct cv_keypair *keypair, struct cv_received *ret_received)
+struct cv_messages cv_keypair_received(struct cv_keypair *keypair)
 {
+	struct cv_messages received;
+
 	pthread_spin_lock(&keypair->replay_lock);
-	ret_received->accepted = keypair->replay.accepted;
-	ret_received->expected = keypair->replay.next;
+	received.expected = keypair->replay.next;
+	received.accepted = keypair->replay.accepted;
 	pthread_spin_unlock(&keypair->replay_lock);
+	return received;
 }

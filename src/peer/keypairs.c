@@ -17,11 +17,11 @@
 #include <convoy/peer/peer.h>
 #include <convoy/peer/rcu.h>
 
-/* Append a keypair that fell out to the list, if there is one. */
-static void drop(struct cv_keypair *keypair, struct cv_keypair **dropped, size_t *n)
+/* Append a keypair to the list, if there is one. */
+static void append(struct cv_keypair *keypair, struct cv_keypair **list, size_t *n)
 {
 	if (keypair)
-		dropped[(*n)++] = keypair;
+		list[(*n)++] = keypair;
 }
 
 size_t cv_peer_install_keypair(struct cv_peer *peer, struct cv_keypair *keypair,
@@ -30,16 +30,16 @@ size_t cv_peer_install_keypair(struct cv_peer *peer, struct cv_keypair *keypair,
 	size_t n = 0;
 
 	pthread_spin_lock(&peer->keypairs_lock);
-	drop(peer->dropped, ret_dropped, &n);
-	drop(peer->previous, ret_dropped, &n);
+	append(peer->dropped, ret_dropped, &n);
+	append(peer->previous, ret_dropped, &n);
 	peer->dropped = peer->previous = NULL;
 	if (!keypair->initiator) {
-		drop(peer->next, ret_dropped, &n);
+		append(peer->next, ret_dropped, &n);
 		peer->next = keypair;
 	} else {
 		peer->previous = peer->current;
 		if (peer->next) {
-			drop(peer->current, ret_dropped, &n);
+			append(peer->current, ret_dropped, &n);
 			peer->previous = peer->next;
 			peer->next = NULL;
 		}
@@ -92,12 +92,51 @@ size_t cv_peer_clear_keypairs(struct cv_peer *peer,
 	size_t n = 0;
 
 	pthread_spin_lock(&peer->keypairs_lock);
-	drop(peer->dropped, ret_dropped, &n);
-	drop(peer->previous, ret_dropped, &n);
-	drop(peer->current, ret_dropped, &n);
-	drop(peer->next, ret_dropped, &n);
+	append(peer->dropped, ret_dropped, &n);
+	append(peer->previous, ret_dropped, &n);
+	append(peer->current, ret_dropped, &n);
+	append(peer->next, ret_dropped, &n);
 	peer->dropped = peer->previous = peer->next = NULL;
 	cv_rcu_publish(&peer->current, NULL);
 	pthread_spin_unlock(&peer->keypairs_lock);
 	return n;
+}
+
+static void add(struct cv_messages *sum, struct cv_messages messages)
+{
+	sum->expected += messages.expected;
+	sum->accepted += messages.accepted;
+}
+
+static void tally(struct cv_messages way[CV_QUALITY_WAYS], struct cv_keypair *keypair)
+{
+	add(&way[CV_QUALITY_IN], cv_keypair_received(keypair));
+	add(&way[CV_QUALITY_OUT], keypair->told);
+}
+
+struct cv_tally cv_peer_tally(struct cv_peer *peer, cv_time now)
+{
+	const struct cv_quality *quality = &peer->probing->quality;
+	struct cv_tally sums = {
+		.when = now,
+		.way = { quality->ended[CV_QUALITY_IN], quality->ended[CV_QUALITY_OUT] },
+	};
+	struct cv_keypair *slots[CV_PEER_DROPPED_MAX];
+	size_t n = 0;
+
+	pthread_spin_lock(&peer->keypairs_lock);
+	append(peer->dropped, slots, &n);
+	append(peer->previous, slots, &n);
+	append(peer->current, slots, &n);
+	append(peer->next, slots, &n);
+	pthread_spin_unlock(&peer->keypairs_lock);
+	for (size_t i = 0; i < n; i++)
+		tally(sums.way, slots[i]);
+	return sums;
+}
+
+void cv_peer_tally_ended(struct cv_peer *peer, struct cv_keypair *keypair)
+{
+	if (peer->probing)
+		tally(peer->probing->quality.ended, keypair);
 }

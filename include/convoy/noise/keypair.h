@@ -25,6 +25,11 @@ struct cv_suite_keys {
 	struct cv_suite_key receive;
 };
 
+/* Messages of one direction: those that the highest counter promises, and those that came. */
+struct cv_messages {
+	uint64_t expected, accepted;
+};
+
 /*
  * Lives in locked memory (cv_vault). Made and retired by the control thread; while it is
  * published, workers use it under RCU. Fields without a note do not change once published.
@@ -48,6 +53,8 @@ struct cv_keypair {
 	bool sending_expired;  /* atomic: no more sending (private key replaced) */
 	bool confirmed;        /* atomic: something authentic was received under it */
 	bool asked_lastminute; /* atomic: receive side already asked for a rekey */
+
+	struct cv_messages told; /* what the peer says that it received; control thread only */
 
 	pthread_spinlock_t replay_lock; /* guards replay */
 	struct cv_replay replay;
@@ -78,6 +85,5 @@ bool cv_keypair_can_send(const struct cv_keypair *keypair, cv_time now);
  * REJECT_AFTER_MESSAGES. The counter is not yet authenticated. Any thread. */
 bool cv_keypair_can_receive(const struct cv_keypair *keypair, uint64_t counter, cv_time now);
 
-struct cv_received;
-/* What came under the keypair so far; jitter_us is not touched. Any thread. */
-void cv_keypair_received(struct cv_keypair *keypair, struct cv_received *ret_received);
+/* What came under the keypair so far. Any thread. */
+struct cv_messages cv_keypair_received(struct cv_keypair *keypair);

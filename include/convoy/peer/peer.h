@@ -154,6 +154,12 @@ struct cv_keypair *cv_peer_take_dropped(struct cv_peer *peer);
 /* Whether it is current and no next one waits to take its place. Then only control changes that.
  * Control thread. */
 bool cv_peer_keypair_is_last(struct cv_peer *peer, const struct cv_keypair *keypair);
+/* What came in both directions, as far as is known, under keypairs in slots and before. The peer
+ * has its `probing`. Control thread. */
+struct cv_tally cv_peer_tally(struct cv_peer *peer, cv_time now);
+/* A keypair fell out of the slots: cv_peer_tally() goes on with what came under it. Control
+ * thread. */
+void cv_peer_tally_ended(struct cv_peer *peer, struct cv_keypair *keypair);
 /* Empty all slots, as cv_peer_install_keypair(). Control thread. */
 size_t cv_peer_clear_keypairs(struct cv_peer *peer,
 			      struct cv_keypair *ret_dropped[CV_PEER_DROPPED_MAX]);

@@ -144,6 +144,46 @@ static void each_keypair_falls_out_exactly_once(void **state)
 	assert_null(peer->current);
 }
 
+static void under(unsigned number, uint64_t expected, uint64_t accepted)
+{
+	keypairs[number].replay.next = expected;
+	keypairs[number].replay.accepted = accepted;
+	keypairs[number].told = (struct cv_messages){ 2 * expected, 2 * accepted };
+}
+
+static void assert_tally(uint64_t expected, uint64_t accepted)
+{
+	struct cv_tally sums = cv_peer_tally(peer, 7);
+
+	assert_int_equal(sums.when, 7);
+	assert_int_equal(sums.way[CV_QUALITY_IN].expected, expected);
+	assert_int_equal(sums.way[CV_QUALITY_IN].accepted, accepted);
+	assert_int_equal(sums.way[CV_QUALITY_OUT].expected, 2 * expected);
+	assert_int_equal(sums.way[CV_QUALITY_OUT].accepted, 2 * accepted);
+}
+
+static void what_came_is_summed_over_sessions_that_live_and_ended(void **state)
+{
+	for (unsigned i = 0; i < 3; i++)
+		pthread_spin_init(&keypairs[i].replay_lock, PTHREAD_PROCESS_PRIVATE);
+	cv_peer_tally_ended(peer, &keypairs[0]); /* of a peer that is no Convoy: nothing */
+	peer->probing = calloc(1, sizeof(*peer->probing));
+	assert_tally(0, 0);
+	install(0, true);
+	under(0, 100, 90);
+	assert_tally(100, 90);
+	install(1, true);
+	under(1, 1000, 900);
+	install(2, false);
+	under(2, 10000, 9000);
+	assert_int_equal(fell[0], 1);
+	assert_tally(11000, 9900);
+	cv_peer_tally_ended(peer, &keypairs[0]);
+	assert_tally(11100, 9990);
+	assert_true(cv_peer_confirm_keypair(peer, &keypairs[2]));
+	assert_tally(11100, 9990);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -160,6 +200,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_second_handshake_replaces_next_and_previous, make,
 						unmake),
 		cmocka_unit_test_setup_teardown(each_keypair_falls_out_exactly_once, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			what_came_is_summed_over_sessions_that_live_and_ended, make, unmake),
 	};
 
 	if (cv_crypto_init())
