@@ -10,7 +10,9 @@
  * that only counts on, so that a reader of two answers can make rates; for a peer: "friendlyName",
  * "source" (the address of ours that it is spoken to from), "sessionAge" in seconds,
  * "wantsSession", "queuedPackets", "sendError", "extensions" ("convoy",
- * "foreign" or "off"), "cipher" of a session that has not WireGuard's.
+ * "foreign" or "off"), "cipher" of a session that has not WireGuard's, and "path" to another
+ *Convoy: "rtt" and "rttVariation" in seconds, "unanswered" probes in a row, and for "rx" and "tx"
+ *"jitter" in seconds, "loss" lately (0 to 1), "expected" and "accepted" messages of all sessions.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -40,6 +42,11 @@ static void set_number(json_t **object, const char *name, uint64_t value)
 {
 	if (value)
 		set(object, name, json_integer((json_int_t)value));
+}
+
+static void set_real(json_t **object, const char *name, double value)
+{
+	set(object, name, json_real(value));
 }
 
 static double seconds(cv_time ns)
@@ -74,6 +81,32 @@ static const char *extensions(const struct cv_peer_show *peer)
 	return peer->extension_off ? "off" : names[peer->extension];
 }
 
+static json_t *describe_way(const struct cv_path_show *path, int way)
+{
+	const struct cv_messages *messages = &path->way[way].messages;
+	json_t *object = json_object();
+
+	set_real(&object, "jitter", path->way[way].jitter_us * 1e-6);
+	set_real(&object, "loss", path->way[way].loss);
+	set_number(&object, "expected", messages->expected);
+	set_number(&object, "accepted", messages->accepted);
+	return object;
+}
+
+static json_t *describe_path(const struct cv_path_show *path)
+{
+	json_t *object = json_object();
+
+	if (path->rtt) {
+		set_real(&object, "rtt", (double)path->rtt * 1e-9);
+		set_real(&object, "rttVariation", (double)path->rtt_variation * 1e-9);
+	}
+	set_number(&object, "unanswered", path->unanswered);
+	set(&object, "rx", describe_way(path, CV_QUALITY_IN));
+	set(&object, "tx", describe_way(path, CV_QUALITY_OUT));
+	return object;
+}
+
 static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 {
 	const struct cv_peer_show *peer = &roll->peer;
@@ -90,7 +123,7 @@ static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 		set_text(&object, "source", cv_addr_format(&peer->source.addr, text));
 	set_number(&object, "latestHandshake", (uint64_t)(peer->last_handshake_wall / CV_NS_PER_S));
 	if (peer->has_session)
-		set(&object, "sessionAge", json_real(seconds(now - peer->session_birth)));
+		set_real(&object, "sessionAge", seconds(now - peer->session_birth));
 	if (peer->has_session && peer->suite != CV_SUITE_CHACHA20_POLY1305)
 		set_text(&object, "cipher", cv_suite_name(peer->suite));
 	if (peer->wants_session)
@@ -99,6 +132,8 @@ static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 		set_text(&object, "sendError", strerror(-peer->last_send_error));
 	if (extensions(peer))
 		set_text(&object, "extensions", extensions(peer));
+	if (peer->has_path)
+		set(&object, "path", describe_path(&peer->path));
 	set_number(&object, "queuedPackets", peer->staged_pkts);
 	set_number(&object, "transferRx", peer->rx_bytes);
 	set_number(&object, "transferTx", peer->tx_bytes);
@@ -176,7 +211,7 @@ static json_t *describe(struct cv_control *control, const struct cv_device_show 
 	set(&object, "drops", counters.drops);
 	set(&object, "counters", counters.others);
 	now = cv_clock_now();
-	set(&object, "clock", json_real(seconds(now)));
+	set_real(&object, "clock", seconds(now));
 	set(&object, "peers", describe_peers(control, now));
 	return object;
 }

@@ -20,9 +20,9 @@
 
 #include "internal.h"
 
-enum { PEER_METRICS = 3 };
+enum { SENT, RECEIVED, HANDSHAKE, CIPHER, RTT, JITTER, EXPECTED, ACCEPTED, PEER_METRICS };
 
-/* Names and labels as prometheus_wireguard_exporter has them. */
+/* Names and labels of the first three are as prometheus_wireguard_exporter has them. */
 static const struct {
 	const char *name, *type, *help;
 } peer_metrics[PEER_METRICS] = {
@@ -30,6 +30,13 @@ static const struct {
 	{ "wireguard_received_bytes_total", "counter", "Bytes received from the peer" },
 	{ "wireguard_latest_handshake_seconds", "gauge",
 	  "Time of the last handshake, seconds since the epoch; 0: never" },
+	{ "convoy_peer_cipher_info", "gauge", "Under what the session with the peer is sealed" },
+	{ "convoy_peer_rtt_seconds", "gauge", "Time there and back between two Convoys, smoothed" },
+	{ "convoy_peer_jitter_seconds", "gauge", "Variation of the time one way, smoothed" },
+	{ "convoy_peer_messages_expected_total", "counter",
+	  "Messages that were sent, up to the last of a session that came" },
+	{ "convoy_peer_messages_received_total", "counter",
+	  "Messages of these that came; the others are lost" },
 };
 
 static void put_head(FILE *out, const char *name, const char *type, const char *help)
@@ -50,7 +57,9 @@ static void put_escaped(FILE *out, const char *value)
 	}
 }
 
-static void put_labels(FILE *out, const char *interface, const struct cv_roll *roll)
+/* more: ",LABEL=\"" or NULL, and its value */
+static void put_labels(FILE *out, const char *interface, const struct cv_roll *roll,
+		       const char *more, const char *value)
 {
 	char key[CV_KEY_BASE64_LEN + 1], prefix[CV_PREFIX_TEXT_MAX];
 
@@ -60,23 +69,65 @@ static void put_labels(FILE *out, const char *interface, const struct cv_roll *r
 		fprintf(out, "%s%s", i ? "," : "", cv_prefix_format(&roll->allowed_ips[i], prefix));
 	fputs("\",friendly_name=\"", out);
 	put_escaped(out, roll->name);
+	if (more)
+		fprintf(out, "\"%s%s", more, value);
 	fputs("\"}", out);
+}
+
+/* One peer's samples on their way out. */
+struct samples {
+	FILE *const *texts;
+	const char *interface;
+	const struct cv_roll *roll;
+};
+
+static FILE *put_sample(const struct samples *samples, int metric, const char *more,
+			const char *value)
+{
+	FILE *out = samples->texts[metric];
+
+	fputs(peer_metrics[metric].name, out);
+	put_labels(out, samples->interface, samples->roll, more, value);
+	return out;
+}
+
+static void put_way(const struct samples *samples, int way, const char *direction)
+{
+	static const char label[] = ",direction=\"";
+	const struct cv_path_show *path = &samples->roll->peer.path;
+	const struct cv_messages *messages = &path->way[way].messages;
+
+	fprintf(put_sample(samples, JITTER, label, direction), " %.6f\n",
+		path->way[way].jitter_us * 1e-6);
+	fprintf(put_sample(samples, EXPECTED, label, direction), " %" PRIu64 "\n",
+		messages->expected);
+	fprintf(put_sample(samples, ACCEPTED, label, direction), " %" PRIu64 "\n",
+		messages->accepted);
 }
 
 static void put_peer(FILE *const texts[PEER_METRICS], const char *interface,
 		     const struct cv_roll *roll)
 {
-	const uint64_t values[PEER_METRICS] = {
-		roll->peer.tx_bytes,
-		roll->peer.rx_bytes,
-		(uint64_t)(roll->peer.last_handshake_wall / CV_NS_PER_S),
+	const struct samples samples = { texts, interface, roll };
+	const struct cv_peer_show *peer = &roll->peer;
+	const uint64_t values[] = {
+		[SENT] = peer->tx_bytes,
+		[RECEIVED] = peer->rx_bytes,
+		[HANDSHAKE] = (uint64_t)(peer->last_handshake_wall / CV_NS_PER_S),
 	};
 
-	for (int i = 0; i < PEER_METRICS; i++) {
-		fputs(peer_metrics[i].name, texts[i]);
-		put_labels(texts[i], interface, roll);
-		fprintf(texts[i], " %" PRIu64 "\n", values[i]);
-	}
+	for (int i = SENT; i <= HANDSHAKE; i++)
+		fprintf(put_sample(&samples, i, NULL, NULL), " %" PRIu64 "\n", values[i]);
+	if (peer->has_session)
+		fputs(" 1\n",
+		      put_sample(&samples, CIPHER, ",cipher=\"", cv_suite_name(peer->suite)));
+	if (!peer->has_path)
+		return;
+	if (peer->path.rtt)
+		fprintf(put_sample(&samples, RTT, NULL, NULL), " %.9f\n",
+			(double)peer->path.rtt * 1e-9);
+	put_way(&samples, CV_QUALITY_IN, "in");
+	put_way(&samples, CV_QUALITY_OUT, "out");
 }
 
 static int put_peers(FILE *out, struct cv_control *control, const char *interface)
@@ -99,7 +150,7 @@ static int put_peers(FILE *out, struct cv_control *control, const char *interfac
 	for (int i = 0; i < PEER_METRICS; i++) {
 		if (texts[i] && fclose(texts[i]) == EOF)
 			r = -ENOMEM;
-		if (r == 0) {
+		if (r == 0 && lens[i]) {
 			put_head(out, peer_metrics[i].name, peer_metrics[i].type,
 				 peer_metrics[i].help);
 			fwrite(bytes[i], 1, lens[i], out);

@@ -171,6 +171,42 @@ static void put_peer(FILE *out, const struct line *line)
 	fprintf(out, " %11.2f %11.2f\n", line->in * 1e-6, line->out * 1e-6);
 }
 
+/* What more there is to tell of a peer, in a line of its own: in and out, as the columns above. */
+static bool has_more(const json_t *peer)
+{
+	return json_object_get(peer, "path") || json_object_get(peer, "cipher");
+}
+
+static void put_more(FILE *out, const json_t *peer)
+{
+	const char *cipher = cv_look_text(peer, "cipher");
+	const json_t *path = json_object_get(peer, "path");
+	const json_t *rx = json_object_get(path, "rx"), *tx = json_object_get(path, "tx");
+
+	fprintf(out, "  %s", cipher ? cipher : "");
+	if (path)
+		fprintf(out, "%srtt %.1f ms, jitter %.1f/%.1f ms, lost %.1f/%.1f %%",
+			cipher ? ", " : "", cv_look_number(path, "rtt") * 1e3,
+			cv_look_number(rx, "jitter") * 1e3, cv_look_number(tx, "jitter") * 1e3,
+			cv_look_number(rx, "loss") * 100, cv_look_number(tx, "loss") * 100);
+	fputc('\n', out);
+}
+
+/* How many of them the room holds, one row of it for those who are left out; 0: all. */
+static size_t fit(const struct line *lines, size_t n, size_t room)
+{
+	size_t i = 0, end = 0, fits = 0;
+
+	if (!room)
+		return n;
+	for (; i < n && end <= room; i++) {
+		end += has_more(lines[i].peer) ? 2 : 1;
+		if (end < room)
+			fits = i + 1;
+	}
+	return end <= room ? n : fits;
+}
+
 /* Return: 0 or -ENOMEM. */
 static int put_peers(FILE *out, const struct tunnel *tunnel, size_t room)
 {
@@ -200,10 +236,12 @@ static int put_peers(FILE *out, const struct tunnel *tunnel, size_t room)
 	qsort(lines, n, sizeof(*lines), compare);
 	fprintf(out, "%-*s %-*s %7s %11s %11s\n", PEER_WIDTH, "PEER", ENDPOINT_WIDTH, "ENDPOINT",
 		"SESSION", "IN Mbit/s", "OUT Mbit/s");
-	if (room > 0 && n > room)
-		n = room - 1;
-	for (size_t i = 0; i < n; i++)
+	n = fit(lines, n, room);
+	for (size_t i = 0; i < n; i++) {
 		put_peer(out, &lines[i]);
+		if (has_more(lines[i].peer))
+			put_more(out, lines[i].peer);
+	}
 	if (n < all)
 		fprintf(out, "and %zu more\n", all - n);
 	free(lines);

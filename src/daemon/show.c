@@ -163,6 +163,23 @@ static void put_session(const struct page *page, const json_t *peer)
 		    queued == 1 ? "" : "s");
 }
 
+static void put_path(const struct page *page, const json_t *path)
+{
+	const json_t *rx = json_object_get(path, "rx"), *tx = json_object_get(path, "tx");
+	double rtt = cv_look_number(path, "rtt"), unanswered = cv_look_number(path, "unanswered");
+
+	if (!path)
+		return;
+	if (rtt > 0)
+		put(page, "round trip", "%.2f ms", rtt * 1e3);
+	put(page, "jitter", "%.2f ms received, %.2f ms sent", cv_look_number(rx, "jitter") * 1e3,
+	    cv_look_number(tx, "jitter") * 1e3);
+	put(page, "lost lately", "%.2f %% received, %.2f %% sent", cv_look_number(rx, "loss") * 100,
+	    cv_look_number(tx, "loss") * 100);
+	if (unanswered > 0)
+		put(page, "unanswered", "%.0f probe%s", unanswered, unanswered == 1 ? "" : "s");
+}
+
 static void put_transfer(const struct page *page, const json_t *now, const json_t *before,
 			 double seconds)
 {
@@ -192,6 +209,7 @@ static void put_peer(const struct page *page, const char *key, const json_t *now
 	put_allowed_ips(page, json_object_get(now, "allowedIps"));
 	put_handshake(page, cv_look_number(now, "latestHandshake"), wall_s);
 	put_session(page, now);
+	put_path(page, json_object_get(now, "path"));
 	put_transfer(page, now, before, seconds);
 	if (keepalive > 0)
 		put(page, "persistent keepalive", "every %.0f second%s", keepalive,

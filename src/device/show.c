@@ -31,6 +31,21 @@ void cv_device_show(const struct cv_device *device, bool secrets, struct cv_devi
 		memcpy(ret_show->private_key.b, self->private_key, CV_KEY_SIZE);
 }
 
+static void show_path(const struct cv_quality *quality, struct cv_path_show *ret_show)
+{
+	*ret_show = (struct cv_path_show){
+		.rtt = quality->rtt,
+		.rtt_variation = quality->rtt_variation,
+		.unanswered = quality->unanswered,
+		.way[CV_QUALITY_IN].jitter_us = cv_quality_jitter_us(quality),
+		.way[CV_QUALITY_OUT].jitter_us = quality->jitter_out_us,
+	};
+	for (int way = 0; way < CV_QUALITY_WAYS; way++) {
+		ret_show->way[way].loss = cv_quality_loss(quality, way);
+		ret_show->way[way].messages = quality->newest.way[way];
+	}
+}
+
 static void show_peer(struct cv_peer *peer, bool secrets, struct cv_peer_show *ret_show)
 {
 	const struct cv_keypair *session = cv_rcu_read(&peer->current);
@@ -53,6 +68,10 @@ static void show_peer(struct cv_peer *peer, bool secrets, struct cv_peer_show *r
 	};
 	bool plain;
 
+	if (peer->probing && peer->probing->quality.heard) {
+		show.has_path = true;
+		show_path(&peer->probing->quality, &show.path);
+	}
 	memcpy(show.public_key.b, peer->public_key, CV_KEY_SIZE);
 	show.has_endpoint = cv_peer_endpoint(peer, 0, &show.endpoint, &show.source, &plain);
 	show.has_source = show.source.addr.family != 0;

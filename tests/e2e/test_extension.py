@@ -1,14 +1,12 @@
 """What two Convoys say to each other inside a session, and nobody else hears."""
-import json
 import socket
-import subprocess
 import threading
 
 import inner
 import pytest
 import traffic
 import wgmodel
-from ends import poll
+from ends import peer_of, poll
 from lab import inner as address
 from stranger import meet
 from wgmodel import (AES256_GCM, ANSWER, CHACHA20_POLY1305, GOODBYE, HELLO, PROBE, RESPONSE, choice,
@@ -18,12 +16,6 @@ A4, B4 = address("a", 4), address("b", 4)
 OFF = {"Extensions": "off"}
 # A key is renewed after 120 s of the tunnel's clock: every 3 s of ours.
 FAST = {"CONVOY_TEST_CLOCK": "40"}
-
-
-def peer_of(end, number=0):
-    done = subprocess.run([end.binary, "show", end.name, "--json"], text=True, check=True,
-                          stdout=subprocess.PIPE)
-    return json.loads(done.stdout)[end.name]["peers"][end.tunnel.peers[number].public]
 
 
 def knows(end, what):
@@ -52,7 +44,7 @@ def test_wireguard_go_takes_no_notice(lab):
     stats = a.stats()
     assert stats["path.out_frames"] == 3, "one a session, and then it is known"
     assert stats["path.in_frames"] == 0
-    assert peer_of(a)["extensions"] == "foreign"
+    assert peer_of(a)["extensions"] == "foreign" and "path" not in peer_of(a)
 
 
 @pytest.mark.parametrize("who", ["a", "b"])

@@ -1,8 +1,11 @@
 """The path between two Convoys: probes while data flows, and what their echoes tell."""
 import socket
+import time
 
 import inner
 import pytest
+import traffic
+from ends import peer_of
 from lab import inner as address
 from stranger import meet
 from wgmodel import ANSWER, DATA, ECHO, HELLO, PROBE, frame, frame_of, mark_of, marked
@@ -40,6 +43,14 @@ def ping(stranger, session):
     """Data, there and back."""
     stranger.send(session.seal(inner.echo(A4, B4)))
     assert inner.is_echo_reply(stranger.receive_packet(session))
+
+
+def path_of(convoy):
+    return peer_of(convoy)["path"]
+
+
+def lost(way):
+    return way.get("expected", 0) - way.get("accepted", 0)
 
 
 def test_the_first_probe_comes_at_once_and_tells_what_came(lab, workers):
@@ -116,3 +127,129 @@ def test_probes_go_under_the_session_that_is_in_use(lab):
     ping(stranger, new)
     probe = next_probe(stranger, new)
     assert (probe.accepted, probe.expected) == (2, 2), "of this session"
+
+
+def test_only_the_first_echo_of_a_probe_counts(lab):
+    stranger, convoy = meet(lab, lab.net())
+    session = acquaint(stranger)
+    probe = next_probe(stranger, session)
+    for number, size in ((probe.number + 1, SMALLEST), (probe.number, 64)):
+        send_echo(stranger, session, number, size)
+    convoy.wait_stat("path.in_frames", 3)
+    assert "path" not in peer_of(convoy)
+    send_echo(stranger, session, probe.number)
+    convoy.until(lambda: "path" in peer_of(convoy), "it has an echo")
+    first = path_of(convoy)["rtt"]
+    send_echo(stranger, session, probe.number)
+    stats = convoy.wait_stat("path.in_frames", 5)
+    assert path_of(convoy)["rtt"] == first > 0
+    assert stats["drop.frame_unwanted"] == 0
+
+
+def test_every_tenth_counter_lost_is_ten_percent(lab, workers):
+    stranger, convoy = meet(lab, lab.net(), **workers)
+    session = acquaint(stranger)
+    for number in range(20):
+        session.counter += 1
+        for _ in range(8):
+            stranger.send(session.seal())
+        send_probe(stranger, session, number, accepted=9, expected=10)
+    convoy.wait_stat("path.in_frames", 21)
+    path = path_of(convoy)
+    assert (path["rx"]["expected"], lost(path["rx"])) == (202, 20)
+    assert path["rx"]["loss"] == pytest.approx(0.1, abs=0.005)
+    assert (path["tx"]["expected"], path["tx"]["accepted"], path["tx"]["loss"]) == (10, 9, 0.1)
+
+
+def test_what_was_overtaken_is_not_lost(lab):
+    stranger, convoy = meet(lab, lab.net())
+    session = acquaint(stranger)
+    late = [session.seal() for _ in range(50)]
+    send_probe(stranger, session, 1)
+    convoy.wait_stat("path.in_frames", 2)
+    assert lost(path_of(convoy)["rx"]) == 50
+    for datagram in late:
+        stranger.send(datagram)
+    send_probe(stranger, session, 2)
+    convoy.wait_stat("path.in_frames", 3)
+    assert (lost(path_of(convoy)["rx"]), path_of(convoy)["rx"]["loss"]) == (0, 0)
+
+
+def test_what_the_other_end_cannot_have_received_is_not_believed(lab):
+    stranger, convoy = meet(lab, lab.net())
+    session = acquaint(stranger)
+    for number, said in enumerate(({"accepted": 2, "expected": 1}, {"expected": 1000000},
+                                   {"accepted": 2, "expected": 2, "jitter_us": 1234},
+                                   {"accepted": 1, "expected": 1})):
+        send_probe(stranger, session, number, **said)
+    convoy.wait_stat("path.in_frames", 5)
+    tx = path_of(convoy)["tx"]
+    assert (tx["accepted"], tx["expected"]) == (2, 2)
+    assert tx["jitter"] == pytest.approx(0.001234)
+
+
+def test_a_rekey_forgets_nothing(lab):
+    stranger, convoy = meet(lab, lab.net(), env=FAST)  # handshakes may come 0.5 ms apart
+    session = acquaint(stranger)
+    for number in range(4):
+        session.counter += 5
+        send_probe(stranger, session, number, accepted=1, expected=2)
+        convoy.wait_stat("path.in_frames", 2 + number)
+        ping(stranger, session)  # so that the probe of the next session tells of it
+        assert lost(path_of(convoy)["rx"]) == 5 * (number + 1)
+        assert lost(path_of(convoy)["tx"]) == number + 1
+        session = stranger.connect()
+        ping(stranger, session)
+        next_probe(stranger, session)
+
+
+def test_a_clock_that_jumps_is_jitter(lab):
+    stranger, convoy = meet(lab, lab.net())
+    session = acquaint(stranger)
+    begun, jitter, before = time.monotonic_ns() // 1000, 0, None
+    for number in range(16):
+        # Half a second ahead and behind, and wrapping soon.
+        clock = time.monotonic_ns() // 1000 - begun + (500000 if number % 2 else -500000)
+        send_probe(stranger, session, number, clock_us=clock & 0xFFFFFFFF)
+        transit = -500000 if number % 2 else 500000
+        jitter += 0 if before is None else (abs(transit - before) - jitter) / 16
+        before = transit
+    convoy.wait_stat("path.in_frames", 17)
+    assert path_of(convoy)["rx"]["jitter"] == pytest.approx(jitter * 1e-6, rel=0.2)
+    while mark_of(said := stranger.receive_frame(session)).number != 15:
+        pass
+    assert mark_of(said).jitter_us * 1e-6 == pytest.approx(path_of(convoy)["rx"]["jitter"])
+
+
+class LosesEveryTenth:
+    """Of the data messages from a, while it is on."""
+
+    def __init__(self):
+        self.on, self.lost, self._seen = True, 0, 0
+
+    def __call__(self, way, datagram):
+        if way == "out" and datagram[0] == DATA and self.on:
+            self._seen += 1
+            if self._seen % 10 == 0:
+                self.lost += 1
+                return ()
+        return (datagram,)
+
+
+def test_both_ends_know_what_the_wire_lost(lab, workers):
+    net = lab.net(router=True)
+    relay = lab.relay(net)
+    relay.policy = policy = LosesEveryTenth()
+    a, b = lab.pair(net, relayed=True, a=workers, b=workers)
+    a.until(lambda: traffic.reaches(net.a, B4, count=1), "there is a session")
+    net.a.run("ping", "-n", "-q", "-i", "0.01", "-c", "100", "-W", "1", B4, check=False)
+    policy.on = False
+    assert policy.lost >= 10
+
+    def told(end, way):
+        traffic.reaches(net.a, B4, count=1)  # data, so that there is a probe
+        return lost(path_of(end)[way]) == policy.lost
+    b.until(lambda: told(b, "rx"), f"b misses {policy.lost}")
+    a.until(lambda: told(a, "tx"), "and tells it")
+    assert lost(path_of(a)["rx"]) == lost(path_of(b)["tx"]) == 0
+    assert path_of(a)["rtt"] > 0 < path_of(b)["rtt"]

@@ -380,13 +380,13 @@ def test_top_tells_rates_while_traffic_flows(lab):
     try:
         def flows():
             said, _ = convoy(lab, "top", b.name, "--once")
-            title, _, inward, outward, drops, _, peer = said.splitlines()
+            title, _, inward, outward, drops, _, peer, *path = said.splitlines()
             assert title.startswith(f"{b.name}: up, mtu 1420, 1 peer, ") and drops == "drops/s: none"
             assert peer.startswith(a.tunnel.public[:23])
             mbits, pkts, a_write, a_train, a_call = numbers_of(inward)
             back = float(peer.split()[-2])
             return min(mbits, pkts, back, numbers_of(outward)[0]) > 0 and a_write > 1 \
-                and a_train > 1 and a_call >= a_train
+                and a_train > 1 and a_call >= a_train and " ms, jitter " in "".join(path)
         b.until(flows, "rates are told")
         b.until(lambda: " Mbit/s received, " in convoy(lab, "show", b.name)[0], "show tells a rate")
     finally:

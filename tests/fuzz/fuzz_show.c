@@ -76,6 +76,21 @@ void cv_device_stats(struct cv_device *device,
 
 /* Reading --------------------------------------------------------------------------------- */
 
+static void read_path(struct input *input, struct cv_path_show *ret_path)
+{
+	*ret_path = (struct cv_path_show){
+		.rtt = (cv_time)read16(input) << 20,
+		.rtt_variation = read16(input),
+		.unanswered = read8(input),
+	};
+	for (int way = 0; way < CV_QUALITY_WAYS; way++) {
+		ret_path->way[way].jitter_us = read32(input);
+		ret_path->way[way].loss = read8(input) / 255.0;
+		ret_path->way[way].messages.expected = (uint64_t)read32(input) << 20;
+		ret_path->way[way].messages.accepted = read32(input);
+	}
+}
+
 static void read_peer(struct input *input, struct cv_peer_show *ret_peer)
 {
 	*ret_peer = (struct cv_peer_show){
@@ -94,6 +109,9 @@ static void read_peer(struct input *input, struct cv_peer_show *ret_peer)
 	read_bytes(input, ret_peer->endpoint.addr.b, 16);
 	ret_peer->endpoint.scope = read8(input);
 	ret_peer->endpoint.port = read16(input);
+	ret_peer->has_path = ret_peer->endpoint.scope & 1;
+	if (ret_peer->has_path)
+		read_path(input, &ret_peer->path);
 }
 
 /* Names end with a zero. */
@@ -215,10 +233,21 @@ static size_t word_len(const char *at, const char *end)
 	return (size_t)(at - from);
 }
 
-/* name{label="value",...} number. Return: whether it is of a peer. */
-static bool check_sample(const struct cv_control *control, const char *at, const char *end,
-			 size_t *peer)
+/* Its name in the config, by its key. */
+static const char *find_name(const struct cv_control *control, const char *base64)
 {
+	char key[CV_KEY_BASE64_LEN + 1];
+	size_t i = 0;
+
+	while (strcmp(base64, cv_key_to_base64(&control->config.peers[i].public_key, key)))
+		must(++i < control->device->n_peers);
+	return control->config.peers[i].friendly_name;
+}
+
+/* name{label="value",...} number. Return: whether it is of a peer. */
+static bool check_sample(const struct cv_control *control, const char *at, const char *end)
+{
+	const char *name = NULL;
 	char value[4096];
 	bool of_peer = false;
 	size_t len = word_len(at, end);
@@ -234,8 +263,10 @@ static bool check_sample(const struct cv_control *control, const char *at, const
 		at = read_value(at + 2, end, value, sizeof(value));
 		if (len == strlen("interface") && !memcmp(label, "interface", len))
 			check_interface(value, control->device->name);
+		if (len == strlen("public_key") && !memcmp(label, "public_key", len))
+			name = find_name(control, value);
 		if (len == strlen("friendly_name") && !memcmp(label, "friendly_name", len)) {
-			check_name(value, control->config.peers[*peer].friendly_name);
+			check_name(value, name);
 			of_peer = true;
 		}
 	}
@@ -247,21 +278,34 @@ static bool check_sample(const struct cv_control *control, const char *at, const
 	return of_peer;
 }
 
+/* Three of each peer, one of its session, and those of its path. */
+static size_t expected_samples(const struct cv_control *control)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < control->device->n_peers; i++) {
+		const struct cv_peer_show *peer = &control->device->peers[i];
+
+		n += 3 + peer->has_session;
+		if (peer->has_path)
+			n += (peer->path.rtt != 0) + (size_t)(3 * CV_QUALITY_WAYS);
+	}
+	return n;
+}
+
 static void check_metrics(const struct cv_control *control, const char *text, size_t len)
 {
 	const char *end = text + len, *line_end;
-	size_t samples = 0, n = control->device->n_peers;
+	size_t samples = 0;
 
 	for (; text < end; text = line_end + 1) {
-		size_t peer = n ? samples % n : 0;
-
 		line_end = memchr(text, '\n', (size_t)(end - text));
 		must(line_end && line_end > text);
 		if (!strncmp(text, "# HELP ", 7) || !strncmp(text, "# TYPE ", 7))
 			continue;
-		samples += check_sample(control, text, line_end, &peer);
+		samples += check_sample(control, text, line_end);
 	}
-	must(samples == 3 * n);
+	must(samples == expected_samples(control));
 }
 
 static char *told_by(struct cv_control *control,

@@ -434,6 +434,8 @@ static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 		frame.suite = (enum cv_suite)(read8(input) % CV_SUITES);
 		frame.mark.number = how & 7;
 		frame.probed = CV_PROBE_SIZE_MIN;
+		frame.mark.clock_us = frame.offer.cost_ns[0] << 20;
+		frame.received = (struct cv_received){ how >> 5, how >> 4, how };
 		len = (uint32_t)cv_frame_write(&frame, plain);
 		if (frame.kind == CV_FRAME_PROBE)
 			len = pad(plain, len, read8(input));

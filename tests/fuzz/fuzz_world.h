@@ -440,6 +440,14 @@ static inline void far_hear_initiation(struct far *far, const struct datagram *d
 		far->asked = true;
 }
 
+/* No more than was sent, even if somebody sends all of it again. */
+static inline void far_hear_received(const struct cv_keypair *session,
+				     const struct cv_received *received)
+{
+	must(received->accepted <= received->expected);
+	must(received->expected <= session->send_counter);
+}
+
 /* A frame of the device's. */
 static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *text, size_t len)
 {
@@ -462,9 +470,10 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 		return;
 	case CV_FRAME_PROBE:
 		must(world.peer->timers.probes && len == CV_PROBE_SIZE_MIN);
-		must(frame.received.accepted <= frame.received.expected);
+		far_hear_received(&far->sessions[slot], &frame.received);
 		return;
 	case CV_FRAME_ECHO:
+		far_hear_received(&far->sessions[slot], &frame.received);
 		must(far->echo.kind == CV_FRAME_ECHO && frame.probed == far->echo.probed);
 		must(frame.mark.number == far->echo.mark.number && len <= frame.probed);
 		far->echo.kind = 0;

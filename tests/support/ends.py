@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -369,3 +370,10 @@ class WireguardGo(End):
     def stop(self):
         self.process.terminate()
         self.wait_exit()
+
+
+def peer_of(end, number=0):
+    """What `convoy show --json` says of a peer of that end."""
+    done = subprocess.run([end.binary, "show", end.name, "--json"], text=True, check=True,
+                          stdout=subprocess.PIPE)
+    return json.loads(done.stdout)[end.name]["peers"][end.tunnel.peers[number].public]

@@ -12,6 +12,7 @@
 #include <convoy/crypto/key.h>
 #include <convoy/device/device.h>
 #include <convoy/peer/extension.h>
+#include <convoy/peer/quality.h>
 
 struct cv_device_show {
 	const char *name; /* lives as long as the device; follows a renamed interface */
@@ -23,6 +24,17 @@ struct cv_device_show {
 	uint32_t mtu;
 	bool up;
 	size_t n_peers;
+};
+
+/* The path to another Convoy. conf/convoy-wire.md, "Path". */
+struct cv_path_show {
+	cv_time rtt, rtt_variation; /* 0: not known yet */
+	uint32_t unanswered;        /* probes in a row */
+	struct {
+		uint32_t jitter_us;
+		double loss;                 /* lately, 0 to 1 */
+		struct cv_messages messages; /* since it is known as a Convoy */
+	} way[CV_QUALITY_WAYS];
 };
 
 struct cv_peer_show {
@@ -44,6 +56,8 @@ struct cv_peer_show {
 	enum cv_extension_state extension;
 	bool extension_off;
 	enum cv_suite suite; /* of the session, what we seal under */
+	bool has_path;       /* it was measured */
+	struct cv_path_show path;
 };
 
 /* Keys are copied only when `secrets`; else private_key is zero. */

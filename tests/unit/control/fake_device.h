@@ -67,6 +67,13 @@ bool cv_device_next_peer(const struct cv_device *device, struct cv_peer_cursor *
 	ret_show->tx_bytes = number + 1000;
 	ret_show->rx_bytes = UINT64_C(1) << 40;
 	ret_show->keepalive_s = 25;
+	ret_show->has_path = true;
+	ret_show->path = (struct cv_path_show){
+		.rtt = 12345678,
+		.rtt_variation = 250000,
+		.unanswered = 2,
+		.way = { { 1500, 0.125, { 800, 700 } }, { 10, 0, { 80, 80 } } },
+	};
 	return true;
 }
 

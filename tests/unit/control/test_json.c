@@ -132,6 +132,34 @@ static void ours_stand_beside_them(void **state)
 	assert_true(json_number_value(json_object_get(tunnel, "clock")) > 0);
 }
 
+static void assert_real(const json_t *object, const char *name, double value)
+{
+	double told = json_number_value(json_object_get(object, name));
+
+	assert_true(told > value - 1e-12 && told < value + 1e-12);
+}
+
+static void path_is_told_in_seconds_both_ways(void **state)
+{
+	const json_t *path, *rx, *tx;
+
+	device.n_peers = 1;
+	path = json_object_get(peer_of(written(), 0), "path");
+	rx = json_object_get(path, "rx");
+	tx = json_object_get(path, "tx");
+	assert_real(path, "rtt", 0.012345678);
+	assert_real(path, "rttVariation", 0.00025);
+	assert_number(path, "unanswered", 2);
+	assert_real(rx, "jitter", 0.0015);
+	assert_real(rx, "loss", 0.125);
+	assert_number(rx, "expected", 800);
+	assert_number(rx, "accepted", 700);
+	assert_real(tx, "jitter", 0.00001);
+	assert_real(tx, "loss", 0);
+	assert_number(tx, "expected", 80);
+	assert_number(tx, "accepted", 80);
+}
+
 static void count(void (*visit)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	visit(arg, "udp.send_calls", 7);
@@ -165,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(tunnel_is_told_as_wg_json_does),      CASE(peer_is_told_as_wg_json_does),
 		CASE(peer_that_has_nothing_has_no_fields), CASE(ours_stand_beside_them),
+		CASE(path_is_told_in_seconds_both_ways),   CASE(odd_interface_names_are_still_json),
 		CASE(counters_and_drops_are_told_by_name), CASE(odd_interface_names_are_still_json),
 	};
 

@@ -105,6 +105,28 @@ static void peers_have_the_names_and_labels_of_the_exporters(void **state)
 	assert_non_null(strstr(text, "friendly_name=\"Alice\"} 1700000000\n"));
 }
 
+static void path_and_cipher_are_told_where_there_is_one(void **state)
+{
+	device.n_peers = 2;
+	written();
+	assert_lines("# TYPE convoy_peer_rtt_seconds gauge\nconvoy_peer_rtt_seconds{");
+	assert_non_null(strstr(text, "friendly_name=\"\"} 0.012345678\n"));
+	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"in\"} 0.001500\n"));
+	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"out\"} 0.000010\n"));
+	assert_lines("# TYPE convoy_peer_messages_expected_total counter\n"
+		     "convoy_peer_messages_expected_total{");
+	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"in\"} 800\n"));
+	assert_lines("# TYPE convoy_peer_messages_received_total counter\n"
+		     "convoy_peer_messages_received_total{");
+	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"in\"} 700\n"));
+	assert_non_null(strstr(text, "friendly_name=\"\",cipher=\"ChaCha20-Poly1305\"} 1\n"));
+	/* The other peer has neither. */
+	assert_null(strstr(strstr(text, "\nconvoy_peer_rtt_seconds{") + 1,
+			   "\nconvoy_peer_rtt_seconds{"));
+	assert_null(strstr(strstr(text, "\nconvoy_peer_cipher_info{") + 1,
+			   "\nconvoy_peer_cipher_info{"));
+}
+
 static void names_find_their_peers_whatever_the_order(void **state)
 {
 	char key[CV_KEY_BASE64_LEN + 1], lines[256];
@@ -286,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(peers_have_the_names_and_labels_of_the_exporters),
+		CASE(path_and_cipher_are_told_where_there_is_one),
 		CASE(names_find_their_peers_whatever_the_order),
 		CASE(samples_of_a_metric_stand_together),
 		CASE(odd_names_cannot_spoil_the_text),

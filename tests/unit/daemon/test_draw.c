@@ -59,7 +59,9 @@ static const char now_text[] =
 	"\"drops\": {\"replay\": 1, \"no_peer\": 13, \"malformed\": 4},"
 	"\"peers\": {\"AAAA\": {\"friendlyName\": \"Zo\xc3\xab\", \"transferTx\": 250000},"
 	"  \"BBBB\": {\"endpoint\": \"[2001:db8:1234:5678::1]:51820\", \"sessionAge\": 119,"
-	"  \"transferRx\": 250000001}}}}";
+	"  \"transferRx\": 250000001, \"cipher\": \"ChaCha20-Poly1305\","
+	"  \"path\": {\"rtt\": 1.2345, \"rx\": {\"jitter\": 0.1001, \"loss\": 0.125},"
+	"    \"tx\": {\"jitter\": 0.2002, \"loss\": 0.25}}}}}}";
 
 static void traffic_batches_drops_and_peers_are_told(void **state)
 {
@@ -75,6 +77,8 @@ static void traffic_batches_drops_and_peers_are_told(void **state)
 		"drops/s: no_peer 5 malformed 2\n"
 		"PEER                     ENDPOINT               SESSION   IN Mbit/s  OUT Mbit/s\n"
 		"BBBB                     [2001:db8:1234:5678::~      1m     1000.00        0.00\n"
+		"  ChaCha20-Poly1305, rtt 1234.5 ms, jitter 100.1/200.2 ms, "
+		"lost 12.5/25.0 %\n"
 		"Zo\xc3\xab                      -                            -        0.00        1.00\n");
 	json_decref(now);
 	json_decref(before);
@@ -132,6 +136,21 @@ static void frame_fits_the_rows_and_counts_who_does_not(void **state)
 	json_decref(few);
 }
 
+static void peers_of_two_lines_are_shown_whole(void **state)
+{
+	json_t *all = crowd(1, 20), *peer;
+	const char *key;
+
+	json_object_foreach(json_object_get(json_object_get(all, "wg0"), "peers"), key, peer)
+		json_object_set_new(peer, "cipher", json_string("AES-256-GCM"));
+	drawn(all, NULL, 23);
+	assert_int_equal(lines(), 21);
+	assert_non_null(strstr(text, "\npeer6 "));
+	assert_null(strstr(text, "\npeer7 "));
+	assert_non_null(strstr(text, "\n  AES-256-GCM\nand 13 more\n"));
+	json_decref(all);
+}
+
 static void lines_have_at_most_80_columns(void **state)
 {
 	json_t *now = json_loads(now_text, 0, NULL), *drops,
@@ -175,6 +194,7 @@ int main(void)
 		CASE(traffic_batches_drops_and_peers_are_told),
 		CASE(first_frame_has_no_rates_yet),
 		CASE(frame_fits_the_rows_and_counts_who_does_not),
+		CASE(peers_of_two_lines_are_shown_whole),
 		CASE(lines_have_at_most_80_columns),
 		CASE(answer_of_another_shape_is_survived),
 	};

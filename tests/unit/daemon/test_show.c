@@ -83,6 +83,31 @@ static void peer_is_told_with_all_it_has(void **state)
 		     "  persistent keepalive: every 25 seconds\n");
 }
 
+static void path_is_told_both_ways(void **state)
+{
+	assert_shown("{\"up\": true, \"peers\": {\"a\": {\"sessionAge\": 1, \"path\": {"
+		     "\"rtt\": 0.0123456, \"rttVariation\": 0.001, \"unanswered\": 1,"
+		     "\"rx\": {\"jitter\": 0.0015, \"loss\": 0.125},"
+		     "\"tx\": {\"jitter\": 0.00001, \"loss\": 0}}},"
+		     "\"b\": {\"path\": {\"rx\": {}}}}}",
+		     NULL, false,
+		     "interface: wg0\n"
+		     "  capabilities:\n"
+		     "\n"
+		     "peer: a\n"
+		     "  allowed ips: (none)\n"
+		     "  session: 1 second old\n"
+		     "  round trip: 12.35 ms\n"
+		     "  jitter: 1.50 ms received, 0.01 ms sent\n"
+		     "  lost lately: 12.50 % received, 0.00 % sent\n"
+		     "  unanswered: 1 probe\n"
+		     "\n"
+		     "peer: b\n"
+		     "  allowed ips: (none)\n"
+		     "  jitter: 0.00 ms received, 0.00 ms sent\n"
+		     "  lost lately: 0.00 % received, 0.00 % sent\n");
+}
+
 static void peers_heard_of_last_come_first(void **state)
 {
 	assert_shown("{\"up\": true, \"peers\": {\"a\": {}, \"b\": {\"latestHandshake\": 999999},"
@@ -263,6 +288,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tunnel_is_told_in_the_words_of_wg),
 		cmocka_unit_test(peer_is_told_with_all_it_has),
+		cmocka_unit_test(path_is_told_both_ways),
 		cmocka_unit_test(peers_heard_of_last_come_first),
 		cmocka_unit_test(rates_come_from_two_looks),
 		cmocka_unit_test(what_stands_still_or_began_anew_has_no_rate),
