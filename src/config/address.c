@@ -1,58 +1,26 @@
 /*
  * The next free addresses of a tunnel's networks.
  *
- * Everything that is taken in a network is a range of addresses; the ranges are sorted by where
- * they begin, and one sweep from the network's first address on stops at the first gap. So ten
- * thousand peers cost a sort, and a /64 costs no more than a /24.
+ * Everything that is taken in a network is a range of addresses (range.c); the first gap behind the
+ * network's first address is free.
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include <convoy/base/remainder.h>
 #include <convoy/config/edit.h>
 
 #include "internal.h"
 
-/* Addresses of one family, both ends included. */
-struct range {
-	struct cv_addr first;
-	struct cv_addr last;
-};
-
-struct ranges {
-	struct range *list; /* range[n], with room for all that a config can take */
-	size_t n;
-};
-
-static int by_first(const void *left, const void *right)
-{
-	const struct range *a = left, *b = right;
-
-	return memcmp(a->first.b, b->first.b, sizeof(a->first.b));
-}
-
-static struct range range_of(const struct cv_prefix *prefix)
-{
-	struct cv_prefix first = *prefix;
-	struct range range;
-
-	cv_prefix_mask(&first);
-	range.first = range.last = first.addr;
-	for (unsigned bit = prefix->bits; bit < cv_addr_bits(prefix->addr.family); bit++)
-		range.last.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	return range;
-}
-
 /* Add the prefix if it takes something of the network without reaching beyond it. */
-static void take(struct ranges *ranges, const struct cv_prefix *network,
+static void take(struct cv_ranges *ranges, const struct cv_prefix *network,
 		 const struct cv_prefix *prefix)
 {
-	if (prefix->bits >= network->bits && cv_prefix_contains(network, &prefix->addr))
-		ranges->list[ranges->n++] = range_of(prefix);
+	if (cv_prefix_covers(network, prefix))
+		cv_ranges_add(ranges, prefix);
 }
 
-static void take_addr(struct ranges *ranges, const struct cv_prefix *network,
+static void take_addr(struct cv_ranges *ranges, const struct cv_prefix *network,
 		      const struct cv_addr *addr)
 {
 	const struct cv_prefix host = { *addr, (uint8_t)cv_addr_bits(addr->family) };
@@ -61,9 +29,9 @@ static void take_addr(struct ranges *ranges, const struct cv_prefix *network,
 }
 
 static void take_all(const struct cv_config *config, const struct cv_prefix *network,
-		     const struct cv_prefix *picked, size_t n_picked, struct ranges *ranges)
+		     const struct cv_prefix *picked, size_t n_picked, struct cv_ranges *ranges)
 {
-	struct range whole = range_of(network);
+	struct cv_range whole = cv_range_of(network);
 
 	ranges->n = 0;
 	if (cv_addr_bits(network->addr.family) - network->bits > 1) {
@@ -78,40 +46,6 @@ static void take_all(const struct cv_config *config, const struct cv_prefix *net
 	for (size_t i = 0; i < config->n_peers; i++)
 		for (size_t k = 0; k < config->peers[i].n_allowed_ips; k++)
 			take(ranges, network, &config->peers[i].allowed_ips[k]);
-}
-
-/* Return: false behind the highest of all addresses. */
-static bool increment(struct cv_addr *addr)
-{
-	for (unsigned i = cv_addr_size(addr->family); i-- > 0;)
-		if (++addr->b[i])
-			return true;
-	return false;
-}
-
-/* The first address of the network that is in no range. */
-static bool find_gap(const struct cv_prefix *network, struct ranges *ranges,
-		     struct cv_addr *ret_addr)
-{
-	struct cv_addr gap = range_of(network).first;
-
-	if (ranges->n > 1)
-		qsort(ranges->list, ranges->n, sizeof(ranges->list[0]), by_first);
-	for (size_t i = 0; i < ranges->n; i++) {
-		const struct range *range = &ranges->list[i];
-
-		if (memcmp(range->first.b, gap.b, sizeof(gap.b)) > 0)
-			break;
-		if (memcmp(range->last.b, gap.b, sizeof(gap.b)) < 0)
-			continue;
-		gap = range->last;
-		if (!increment(&gap))
-			return false;
-	}
-	if (!cv_prefix_contains(network, &gap))
-		return false;
-	*ret_addr = gap;
-	return true;
 }
 
 /* The network of the n-th Address, unless it has no room for others or an earlier one has it. */
@@ -132,25 +66,14 @@ static bool is_network(const struct cv_config *config, size_t n, struct cv_prefi
 	return true;
 }
 
-static struct range *room_for(const struct cv_config *config, size_t max)
-{
-	size_t n = 2 + config->n_addresses + max;
-
-	for (size_t i = 0; i < config->n_peers; i++)
-		n += config->peers[i].n_allowed_ips;
-	return calloc(n, sizeof(struct range));
-}
-
 int cv_config_free_addresses(const struct cv_config *config, struct cv_prefix *ret_prefixes,
 			     size_t max, struct cv_prefix *ret_full)
 {
-	struct ranges ranges = { .list = room_for(config, max) };
+	struct cv_ranges ranges = { 0 };
 	struct cv_prefix network;
 	size_t n = 0;
 	int result = 0;
 
-	if (!ranges.list)
-		return -ENOMEM;
 	for (size_t i = 0; i < config->n_addresses && result == 0; i++) {
 		if (!is_network(config, i, &network))
 			continue;
@@ -159,14 +82,17 @@ int cv_config_free_addresses(const struct cv_config *config, struct cv_prefix *r
 			break;
 		}
 		take_all(config, &network, ret_prefixes, n, &ranges);
+		result = cv_ranges_order(&ranges);
 		ret_prefixes[n].bits = network.bits;
-		if (find_gap(&network, &ranges, &ret_prefixes[n].addr)) {
+		if (result < 0)
+			break;
+		if (cv_ranges_gap(&ranges, &network, &network.addr, &ret_prefixes[n].addr)) {
 			n++;
 		} else {
 			*ret_full = network;
 			result = -ENOSPC;
 		}
 	}
-	free(ranges.list);
+	cv_ranges_free(&ranges);
 	return result < 0 ? result : (int)n;
 }

@@ -14,10 +14,6 @@
 
 #include "internal.h"
 
-enum {
-	IPV6_MTU_MIN = 1280, /* RFC 8200, section 5 */
-};
-
 /* Something that must be unique: the bytes that say what, and where it stands. */
 struct claim {
 	uint8_t bytes[CV_KEY_SIZE];
@@ -201,10 +197,11 @@ void cv_config_check(struct cv_config_parser *parser)
 		cv_config_error(parser, parser->interface_at,
 				"put in PrivateKey = and the one line that `convoy genkey` prints",
 				"[Interface] without PrivateKey");
-	if (parser->config.mtu && parser->config.mtu < IPV6_MTU_MIN && has_ipv6(parser))
+	if (parser->config.mtu && parser->config.mtu < CV_IPV6_MTU_MIN && has_ipv6(parser))
 		cv_config_warning(parser, parser->mtu_at, "at least 1280, or leave MTU out",
 				  "IPv6 does not work with an MTU this small");
 	check_kill_switch(parser);
+	cv_config_check_pool(parser);
 	check_public_keys(parser);
 	check_allowed_ips(parser);
 	order_excluded(&parser->config);

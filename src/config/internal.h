@@ -7,6 +7,7 @@
 
 #include <convoy/config/config.h>
 #include <convoy/config/error.h>
+#include <convoy/config/lease.h>
 
 /* A piece of the file's text. */
 struct cv_span {
@@ -55,6 +56,10 @@ enum cv_config_key {
 	CV_KEY_KILL_SWITCH,
 	CV_KEY_KILL_SWITCH_ALLOW_LAN,
 	CV_KEY_EXCLUDE_IPS,
+	CV_KEY_POOL,
+	CV_KEY_POOL_DNS,
+	CV_KEY_POOL_ROUTES,
+	CV_KEY_POOL_MTU,
 	CV_KEY_PRIVATE_KEY_FILE,
 	CV_KEY_PUBLIC_KEY,
 	CV_KEY_PRESHARED_KEY,
@@ -70,6 +75,10 @@ enum cv_config_times {
 	CV_TIMES_MANY,
 	CV_TIMES_LAST, /* once; again is a warning and the last one counts, as in wg-quick */
 	CV_TIMES_ONCE, /* once; again is an error: it is not clear which key is meant */
+};
+
+enum {
+	CV_IPV6_MTU_MIN = 1280, /* RFC 8200, section 5 */
 };
 
 struct cv_config_parser;
@@ -111,6 +120,9 @@ struct cv_config_parser {
 	struct cv_config_place mtu_at;
 	struct cv_config_place kill_switch_at;
 	struct cv_config_place kill_switch_allow_lan_at;
+	struct cv_config_place pool_at[CV_FAMILIES];
+	struct cv_config_place pool_mtu_at;
+	struct cv_config_place pool_more_at;  /* of the first key that means nothing without Pool */
 	struct cv_config_place seen[CV_KEYS]; /* in this section */
 
 	struct cv_config_place *public_key_at; /* place[config.n_peers], nowhere if not valid */
@@ -173,6 +185,28 @@ void cv_config_excerpt(struct cv_span line, size_t column, struct cv_config_erro
 /* config.c: room for one more behind n; capacities are powers of two. Old memory is wiped. */
 bool cv_config_grow(struct cv_config_parser *parser, void **list, size_t n, size_t size);
 
+/* range.c: struct cv_ranges, addresses of one family that are taken. All zero: none. */
+struct cv_range {
+	struct cv_addr first, last; /* both included */
+};
+
+struct cv_range cv_range_of(const struct cv_prefix *prefix);
+/* One more, in no order. */
+void cv_ranges_add(struct cv_ranges *ranges, const struct cv_prefix *prefix);
+/* When all were added and before what follows: put them in order. Return: 0, or -ENOMEM when one of
+ * them is lacking. */
+int cv_ranges_order(struct cv_ranges *ranges);
+bool cv_ranges_contain(const struct cv_ranges *ranges, const struct cv_addr *addr);
+/* One more, which none contains, in its place. Return: 0 or -ENOMEM. */
+int cv_ranges_insert(struct cv_ranges *ranges, const struct cv_addr *addr);
+/* The first address from this one on that none contains, if it still lies in the network. */
+bool cv_ranges_gap(const struct cv_ranges *ranges, const struct cv_prefix *network,
+		   const struct cv_addr *from, struct cv_addr *ret_addr);
+void cv_ranges_free(struct cv_ranges *ranges);
+
+/* lease.c: one more lease of a key that has none yet; NULL when there is no memory. */
+struct cv_lease *cv_leases_add(struct cv_leases *leases, const struct cv_key *public_key);
+
 /* print.c: one section with an empty line before it, as cv_config_print() has it. */
 size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, size_t size);
 
@@ -180,11 +214,18 @@ size_t cv_config_print_peer(const struct cv_config_peer *peer, char *ret_text, s
 void cv_config_check_peer(struct cv_config_parser *parser);
 void cv_config_check(struct cv_config_parser *parser);
 
+/* list.c: an item as a prefix, host bits kept; reports why it is none. */
+bool cv_config_take_prefix(struct cv_config_parser *parser, struct cv_span item,
+			   struct cv_prefix *ret_prefix);
+
+/* pool.c */
+void cv_config_check_pool(struct cv_config_parser *parser);
+
 /* value.c: which of the words the value is; n with an error when it is none. */
 size_t cv_config_take_word(struct cv_config_parser *parser, const struct cv_config_rule *rule,
 			   struct cv_span value, const char *const *words, size_t n);
 
-/* value.c, list.c: the `take` of the rules. */
+/* value.c, list.c, pool.c: the `take` of the rules. */
 #define CV_TAKE(name)                                               \
 	void cv_config_take_##name(struct cv_config_parser *parser, \
 				   const struct cv_config_rule *rule, struct cv_span value)
@@ -205,6 +246,10 @@ CV_TAKE(ciphers);
 CV_TAKE(log_level);
 CV_TAKE(kill_switch);
 CV_TAKE(exclude_ips);
+CV_TAKE(pool);
+CV_TAKE(pool_dns);
+CV_TAKE(pool_routes);
+CV_TAKE(pool_mtu);
 CV_TAKE(metrics_listen);
 CV_TAKE(keepalive);
 CV_TAKE(address);

@@ -34,8 +34,8 @@ static void report_prefix(struct cv_config_parser *parser, struct cv_span item)
 	}
 }
 
-static bool take_prefix(struct cv_config_parser *parser, struct cv_span item,
-			struct cv_prefix *ret_prefix)
+bool cv_config_take_prefix(struct cv_config_parser *parser, struct cv_span item,
+			   struct cv_prefix *ret_prefix)
 {
 	char text[CV_PREFIX_TEXT_MAX];
 
@@ -63,7 +63,7 @@ CV_TAKE(address)
 	while (next_word(&value, &item)) {
 		void *list = config->addresses;
 
-		if (!take_prefix(parser, item, &prefix))
+		if (!cv_config_take_prefix(parser, item, &prefix))
 			continue;
 		if (!cv_config_grow(parser, &list, config->n_addresses, sizeof(prefix)))
 			return;
@@ -166,7 +166,7 @@ CV_TAKE(exclude_ips)
 	while (cv_span_next(&value, ",", &item)) {
 		void *list = config->exclude_ips;
 
-		if (!take_prefix(parser, item, &prefix))
+		if (!cv_config_take_prefix(parser, item, &prefix))
 			continue;
 		cv_prefix_mask(&prefix);
 		if (!cv_config_grow(parser, &list, config->n_exclude_ips, sizeof(prefix)))
@@ -203,7 +203,7 @@ CV_TAKE(allowed_ips)
 	struct cv_span item;
 
 	while (cv_span_next(&value, ",", &item)) {
-		if (!take_prefix(parser, item, &prefix))
+		if (!cv_config_take_prefix(parser, item, &prefix))
 			continue;
 		cv_prefix_mask(&prefix);
 		add_allowed(parser, &prefix, cv_config_at(parser, item.at));

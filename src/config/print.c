@@ -115,6 +115,17 @@ static void put_ciphers(struct sink *sink, uint32_t ciphers)
 		put(sink, "\n");
 }
 
+static void put_pool(struct sink *sink, const struct cv_config_pool *pool)
+{
+	for (size_t i = 0; i < CV_FAMILIES; i++)
+		if (pool->prefixes[i].addr.family)
+			put_prefixes(sink, "# convoy: Pool", &pool->prefixes[i], 1);
+	put_dns(sink, "# convoy: PoolDNS", pool->dns, pool->n_dns, NULL, 0);
+	put_prefixes(sink, "# convoy: PoolRoutes", pool->routes, pool->n_routes);
+	if (pool->mtu)
+		put(sink, "# convoy: PoolMTU = %u\n", pool->mtu);
+}
+
 static void put_own(struct sink *sink, const struct cv_config *config)
 {
 	static const char *const loops[] = { "auto", "io_uring", "epoll" };
@@ -145,6 +156,7 @@ static void put_own(struct sink *sink, const struct cv_config *config)
 	if (config->kill_switch_allow_lan)
 		put(sink, "# convoy: KillSwitchAllowLan = yes\n");
 	put_prefixes(sink, "# convoy: ExcludeIPs", config->exclude_ips, config->n_exclude_ips);
+	put_pool(sink, &config->pool);
 	put_dns(sink, "# convoy: ClientDNS", config->client_dns, config->n_client_dns,
 		config->client_dns_search, config->n_client_dns_search);
 	put_endpoint(sink, "# convoy: ClientEndpoint", &config->self);

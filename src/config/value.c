@@ -165,6 +165,16 @@ CV_TAKE(mtu)
 		parser->mtu_at = cv_config_at(parser, value.at);
 }
 
+CV_TAKE(pool_mtu)
+{
+	if (!take_number(parser, rule, value, CV_CONFIG_POOL_MTU_MIN, CV_CONFIG_MTU_MAX, NULL,
+			 &parser->config.pool.mtu))
+		return;
+	parser->pool_mtu_at = cv_config_at(parser, value.at);
+	if (!parser->pool_more_at.line)
+		parser->pool_more_at = parser->pool_mtu_at;
+}
+
 CV_TAKE(workers)
 {
 	take_number(parser, rule, value, 1, CV_CONFIG_WORKERS_MAX, "auto", &parser->config.workers);

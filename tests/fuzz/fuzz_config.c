@@ -49,6 +49,10 @@ static const char *const fuzz_lines[] = {
 	"# convoy: KillSwitch = yes",
 	"# convoy: KillSwitchAllowLan = yes",
 	"# convoy: ExcludeIPs = 10.1.0.0/16, 10.1.1.0/24",
+	"# convoy: Pool = 10.77.0.0/25, fd77::/64",
+	"# convoy: PoolDNS = 10.77.0.1, fd77::1",
+	"# convoy: PoolRoutes = 10.0.0.0/8, ::/0",
+	"# convoy: PoolMTU = 1280",
 	"# convoy: ClientDNS = 10.77.0.1 lan",
 	"# convoy: ClientEndpoint = gw.example.com:51820",
 	"# convoy: PrivateKeyFile = /etc/convoy/key",
@@ -116,6 +120,24 @@ static void check_findings(const char *text, size_t len, const struct cv_config_
 
 /* Configs --------------------------------------------------------------------------------- */
 
+static void check_pool(const struct cv_config *config)
+{
+	const struct cv_config_pool *pool = &config->pool;
+	struct cv_prefix network;
+
+	must(pool->n_dns <= CV_CONFIG_POOL_DNS_MAX && pool->n_routes <= CV_CONFIG_POOL_ROUTES_MAX);
+	must(!pool->mtu || (pool->mtu >= CV_CONFIG_POOL_MTU_MIN && pool->mtu <= CV_CONFIG_MTU_MAX));
+	for (int family = 0; family < CV_FAMILIES; family++) {
+		const struct cv_prefix *prefix = &pool->prefixes[family];
+
+		if (!prefix->addr.family)
+			continue;
+		must(prefix->bits + 2U <= cv_addr_bits(prefix->addr.family));
+		must(cv_config_pool_network(config, (enum cv_family)family, &network));
+		must(cv_prefix_covers(&network, prefix));
+	}
+}
+
 static void check_config(const struct cv_config *config)
 {
 	must(config->has_private_key || config->private_key_file.path);
@@ -123,6 +145,7 @@ static void check_config(const struct cv_config *config)
 	must(!config->mtu ||
 	     (config->mtu >= CV_CONFIG_MTU_MIN && config->mtu <= CV_CONFIG_MTU_MAX));
 	must(config->workers <= CV_CONFIG_WORKERS_MAX);
+	check_pool(config);
 	for (size_t i = 1; i < config->n_exclude_ips; i++) {
 		const struct cv_prefix *one = &config->exclude_ips[i - 1], *next = one + 1;
 

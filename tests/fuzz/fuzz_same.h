@@ -72,6 +72,10 @@ static inline void must_be_same(const struct cv_config *a, const struct cv_confi
 	must(a->kill_switch == b->kill_switch);
 	must(a->kill_switch_allow_lan == b->kill_switch_allow_lan);
 	must_be_same_prefixes(a->exclude_ips, a->n_exclude_ips, b->exclude_ips, b->n_exclude_ips);
+	must_be_same_prefixes(a->pool.prefixes, CV_FAMILIES, b->pool.prefixes, CV_FAMILIES);
+	must_be_same_addrs(a->pool.dns, a->pool.n_dns, b->pool.dns, b->pool.n_dns);
+	must_be_same_prefixes(a->pool.routes, a->pool.n_routes, b->pool.routes, b->pool.n_routes);
+	must(a->pool.mtu == b->pool.mtu);
 	must_be_same_addrs(a->client_dns, a->n_client_dns, b->client_dns, b->n_client_dns);
 	must_be_same_words(a->client_dns_search, a->n_client_dns_search, b->client_dns_search,
 			   b->n_client_dns_search);

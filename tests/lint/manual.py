@@ -11,6 +11,11 @@ import tempfile
 PRIVATE = "PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "PublicKey = TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 SECTION = re.compile(r'\[CV_KEY_\w+\] = \{\s*"(\w+)",\s*(INTERFACE|PEER|EITHER)')
+NETWORK = "Address = 10.77.0.1/24, fd77::1/64"
+POOL = [NETWORK, "# convoy: Pool = 10.77.0.0/24"]
+# What else must stand there, so that a key means something.
+BESIDE = {"KillSwitchAllowLan": ["# convoy: KillSwitch = yes"], "Pool": [NETWORK],
+          "PoolDNS": POOL, "PoolRoutes": POOL, "PoolMTU": POOL}
 KEY_FILE = re.compile(r"(\w+KeyFile) = (\S+)")
 
 
@@ -42,8 +47,7 @@ def file_with(key, section, example):
     if key in ("PrivateKey", "PrivateKeyFile", "PublicKey"):
         own.clear()
     own.append(example)
-    if key == "KillSwitchAllowLan":
-        own.append("# convoy: KillSwitch = yes")
+    own += BESIDE.get(key, [])
     return "\n".join(["[Interface]", *interface, "[Peer]", *peer])
 
 

@@ -22,6 +22,10 @@ enum {
 	CV_CONFIG_AEAD_NAME_MAX = 32,
 	CV_CONFIG_HOST_MAX = 255 + IFNAMSIZ, /* a host name, or an address and "%interface" */
 	CV_CONFIG_PATH_MAX = 64,             /* a candidate of cv_config_path_candidates() */
+	/* Of what a pool hands out: CV_GRANT_DNS_MAX and CV_GRANT_ROUTES_MAX of a frame. */
+	CV_CONFIG_POOL_DNS_MAX = 3,
+	CV_CONFIG_POOL_ROUTES_MAX = 8,
+	CV_CONFIG_POOL_MTU_MIN = 576, /* RFC 1122, section 3.3.2: what every host takes */
 };
 
 /* Where the routes of AllowedIPs go. */
@@ -69,6 +73,23 @@ struct cv_config_offload {
 	bool tun_uso; /* UDP super-packets on the TUN */
 	bool udp_gso; /* UDP_SEGMENT */
 	bool udp_gro; /* UDP_GRO */
+};
+
+/* Of arrays that have one for IPv4 and one for IPv6. */
+enum cv_family {
+	CV_IPV4,
+	CV_IPV6,
+	CV_FAMILIES,
+};
+
+/* What a peer that asks is handed over: conf/convoy-wire.md, "Handed-over configuration". */
+struct cv_config_pool {
+	struct cv_prefix prefixes[CV_FAMILIES]; /* host bits zero; family 0: none */
+	struct cv_addr dns[CV_CONFIG_POOL_DNS_MAX];
+	size_t n_dns;
+	struct cv_prefix routes[CV_CONFIG_POOL_ROUTES_MAX]; /* host bits zero */
+	size_t n_routes;
+	uint32_t mtu; /* 0: the tunnel's own */
 };
 
 /* A key that stands in a file of its own; the parser, which opens nothing, leaves the key zero. */
@@ -144,6 +165,8 @@ struct cv_config {
 	struct cv_prefix *exclude_ips; /* prefix[n_exclude_ips] */
 	size_t n_exclude_ips;
 
+	struct cv_config_pool pool;
+
 	/* What `convoy peer add` writes into the files of clients. */
 	struct cv_addr *client_dns; /* addr[n_client_dns] */
 	size_t n_client_dns;
@@ -174,6 +197,13 @@ void cv_config_free(struct cv_config *config);
  */
 int cv_config_parse(const char *text, size_t len, struct cv_config *ret_config,
 		    struct cv_config_errors *ret_errors);
+
+/* Whether there is anything to hand over addresses from. */
+bool cv_config_has_pool(const struct cv_config *config);
+/* The network that the pool of a family lies in: of those in Address the smallest, host bits zero.
+ * Return: false when there is none, so when there is no pool. */
+bool cv_config_pool_network(const struct cv_config *config, enum cv_family family,
+			    struct cv_prefix *ret_network);
 
 /**
  * cv_config_print() - write a config as a file that cv_config_parse() and wg-quick both read

@@ -192,6 +192,29 @@ static void lists_may_repeat_and_be_split_by_blanks(void **state)
 	cv_config_free(&config);
 }
 
+static void a_pool_lies_in_the_smallest_network_that_has_it(void **state)
+{
+	struct cv_config config = parse_interface(
+		"Address = 10.0.0.1/8, 10.77.0.1/24, 10.78.0.1/30, fd77::1/48\n"
+		"# convoy: Pool = 10.77.0.130/25\nPool = fd77:0:0:7::9/64\n"
+		"PoolDNS = 9.9.9.9\nPoolDNS = fd77::1\nPoolRoutes = 192.168.7.9/24, ::/0\n"
+		"PoolMTU = 1380\n");
+	struct cv_prefix network;
+
+	assert_true(cv_config_has_pool(&config));
+	assert_prefix(&config.pool.prefixes[CV_IPV4], "10.77.0.128/25");
+	assert_prefix(&config.pool.prefixes[CV_IPV6], "fd77:0:0:7::/64");
+	assert_true(cv_config_pool_network(&config, CV_IPV4, &network));
+	assert_prefix(&network, "10.77.0.0/24");
+	assert_true(cv_config_pool_network(&config, CV_IPV6, &network));
+	assert_prefix(&network, "fd77::/48");
+	assert_int_equal(config.pool.n_dns, 2);
+	assert_int_equal(config.pool.n_routes, 2);
+	assert_prefix(&config.pool.routes[0], "192.168.7.0/24");
+	assert_int_equal(config.pool.mtu, 1380);
+	cv_config_free(&config);
+}
+
 static void excluded_ips_are_in_order_and_disjoint(void **state)
 {
 	struct cv_config config =
@@ -466,6 +489,7 @@ int main(void)
 		cmocka_unit_test(case_blanks_and_line_ends_do_not_matter),
 		cmocka_unit_test(lists_may_repeat_and_be_split_by_blanks),
 		cmocka_unit_test(hooks_keep_hashes_and_order),
+		cmocka_unit_test(a_pool_lies_in_the_smallest_network_that_has_it),
 		cmocka_unit_test(excluded_ips_are_in_order_and_disjoint),
 		cmocka_unit_test(excluded_ips_leave_allowed_ips_alone),
 		cmocka_unit_test(kill_switch_is_off_unless_asked_for),

@@ -24,6 +24,10 @@ static const char most[] =
 	"PreUp = echo 1 # one\nPostUp = a\nPostUp = b\nPreDown = c\nPostDown = d\n"
 	"SaveConfig = true\nWorkers = 3\nLoop = epoll\nOffload = -tun-uso, -udp-gro\n"
 	"KillSwitch = yes\nKillSwitchAllowLan = yes\n"
+	"Pool = 10.77.0.0/25, fd77::/64\n"
+	"PoolDNS = 10.77.0.1, fd77::1\n"
+	"PoolRoutes = 10.0.0.0/8, ::/0\n"
+	"PoolMTU = 1380\n"
 	"ExcludeIPs = 192.168.0.0/16, 10.9.8.7/8, 2001:db8::/32, 192.168.3.0/24\n"
 	"AeadProvider = libsodium\nExtensions = off\nCiphers = AES-256-GCM\nLogLevel = debug\nMetricsListen = [::1]:9586\n"
 	"ClientDNS = 10.77.0.1, office.example\nClientEndpoint = vpn.example.com:443\n"
@@ -113,6 +117,13 @@ static void assert_same_own(const struct cv_config *a, const struct cv_config *b
 	assert_int_equal(a->kill_switch_allow_lan, b->kill_switch_allow_lan);
 	assert_int_equal(a->n_exclude_ips, b->n_exclude_ips);
 	assert_prefixes(a->exclude_ips, b->exclude_ips, a->n_exclude_ips);
+	assert_prefixes(a->pool.prefixes, b->pool.prefixes, CV_FAMILIES);
+	assert_int_equal(a->pool.n_dns, b->pool.n_dns);
+	for (size_t i = 0; i < a->pool.n_dns; i++)
+		assert_true(cv_addr_equal(&a->pool.dns[i], &b->pool.dns[i]));
+	assert_int_equal(a->pool.n_routes, b->pool.n_routes);
+	assert_prefixes(a->pool.routes, b->pool.routes, a->pool.n_routes);
+	assert_int_equal(a->pool.mtu, b->pool.mtu);
 }
 
 static struct cv_config parse(const char *text)
