@@ -181,6 +181,8 @@ static int begin_below(struct cv_control *control)
 		r = cv_host_before_up(control->host);
 	if (r == 0)
 		r = cv_notify_open(control, &control->notify);
+	if (r == 0)
+		r = cv_pool_open(control, &control->pool);
 	if (r == 0 && options->restrict_self)
 		r = options->restrict_self(options, config);
 	if (r == 0)
@@ -203,7 +205,7 @@ static int begin_device(struct cv_control *control)
 	cv_log_info("%s: capabilities %s", control->config.name,
 		    cv_device_capabilities(control->device, text));
 	cv_resolver_turn(control->resolver, cv_clock_now());
-	return 0;
+	return cv_pool_begin(control->pool);
 }
 
 static cv_time first(cv_time a, cv_time b)
@@ -223,6 +225,7 @@ static int turn(struct cv_control *control)
 	if (r < 0)
 		return r;
 	cv_device_turn(control->device, now);
+	cv_pool_turn(control->pool, now);
 	cv_resolver_turn(control->resolver, now);
 	cv_notify_turn(control->notify, now);
 	cv_uapi_turn(control->uapi, now);
@@ -322,6 +325,7 @@ static void end(struct cv_control *control, bool asked)
 	if (control->uapi)
 		cv_uapi_close(control->uapi);
 	cv_device_free(control->device);
+	cv_pool_close(control->pool);
 	cv_resolver_close(control->resolver);
 	if (asked)
 		cv_host_after_down(control->host);

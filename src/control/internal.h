@@ -19,6 +19,7 @@ struct cv_http;
 struct cv_notify;
 struct cv_lookups;
 struct cv_resolver;
+struct cv_pool;
 
 struct cv_control {
 	const struct cv_control_options *options;
@@ -34,6 +35,7 @@ struct cv_control {
 	struct cv_http *http;         /* /run/convoy/NAME.sock and, if wished, TCP */
 	struct cv_notify *notify;     /* systemd */
 	struct cv_resolver *resolver; /* endpoint names */
+	struct cv_pool *pool;         /* addresses to hand over */
 };
 
 /* uapi.c: the socket that wg(8) speaks to. */
@@ -134,6 +136,21 @@ struct cv_peers_changed {
 /* Return: 0 or -ENOMEM, when some were not done. */
 int cv_control_change_peers(struct cv_control *control, const struct cv_config *to, cv_time now,
 			    struct cv_peers_changed *ret_changed);
+
+/* pool.c: addresses for peers that ask. There is one when the config has a Pool at the start; all
+ * but open take NULL, and do nothing then. */
+/* Read the leases; before we restrict ourselves. Return: 0 or -ENOMEM. */
+int cv_pool_open(struct cv_control *control, struct cv_pool **ret_pool);
+/* There is a device: leases become AllowedIPs there, requests are heeded. Return: 0 or -ENOMEM. */
+int cv_pool_begin(struct cv_pool *pool);
+/* The leases that hold beside the AllowedIPs of this config. Return: 0 or -ENOMEM. */
+int cv_pool_change(struct cv_pool *pool, const struct cv_config *to);
+/* Visit those of one peer. */
+void cv_pool_each(const struct cv_pool *pool, const struct cv_key *public_key,
+		  void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg);
+/* Answer who asked while the device turned. */
+void cv_pool_turn(struct cv_pool *pool, cv_time now);
+void cv_pool_close(struct cv_pool *pool);
 
 /* notify.c: sd_notify(3) and the watchdog. Without NOTIFY_SOCKET there is no cv_notify: all of
  * them take NULL, and do nothing then. */

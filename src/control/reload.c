@@ -45,6 +45,7 @@ static void report_fixed(const struct cv_control *control, const struct cv_confi
 				     from->offload.udp_gro != to->offload.udp_gro },
 		{ "AeadProvider", strcmp(from->aead, to->aead) != 0 },
 		{ "Ciphers", from->ciphers != to->ciphers },
+		{ "Pool", !control->pool && cv_config_has_pool(to) },
 	};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)

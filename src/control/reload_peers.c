@@ -40,6 +40,7 @@ struct prefixes {
 
 struct work {
 	struct cv_device *device;
+	const struct cv_pool *pool;
 	struct cv_key self;      /* our public key; a peer that has it is nobody */
 	bool no_extensions;      /* with any peer */
 	struct running *running; /* running[n_running], sorted */
@@ -166,6 +167,7 @@ static int compare_allowed_ips(struct work *work, const struct cv_config_peer *t
 	cv_device_each_allowed_ip(work->device, &to->public_key, add_prefix, &work->have);
 	for (size_t i = 0; i < to->n_allowed_ips; i++)
 		add_prefix(&work->want, &to->allowed_ips[i]);
+	cv_pool_each(work->pool, &to->public_key, add_prefix, &work->want);
 	if (work->have.no_memory || work->want.no_memory)
 		return -ENOMEM;
 	if (work->have.n > 0)
@@ -260,12 +262,16 @@ static void remove_others(struct work *work, cv_time now, struct cv_peers_change
 int cv_control_change_peers(struct cv_control *control, const struct cv_config *to, cv_time now,
 			    struct cv_peers_changed *ret_changed)
 {
-	struct work work = { .device = control->device, .no_extensions = to->no_extensions };
+	struct work work = { .device = control->device,
+			     .pool = control->pool,
+			     .no_extensions = to->no_extensions };
 	struct cv_peers_changed changed = { 0 };
 	int r = list_running(&work);
 
 	if (r == 0)
 		r = list_former(&work, &control->config);
+	if (r == 0)
+		r = cv_pool_change(control->pool, to);
 	for (size_t i = 0; i < to->n_peers && r == 0; i++)
 		r = change_peer(&work, &to->peers[i], now, &changed);
 	if (r == 0)

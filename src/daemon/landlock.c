@@ -7,8 +7,9 @@
  * granted by its directory.
  *
  * Kept are: reading the config and key files again, what getaddrinfo(3) reads (its settings in
- * /etc, its modules in /usr/lib), the numbers of CPUs and sysctls, the TUN, and making and removing
- * our sockets. TCP goes to name servers only. What was opened before stays open.
+ * /etc, its modules in /usr/lib), the numbers of CPUs and sysctls, the TUN, making and removing
+ * our sockets, and, where there is a Pool, replacing the file of its leases. TCP goes to name
+ * servers only. What was opened before stays open.
  *
  * Source: https://docs.kernel.org/userspace-api/landlock.html. Debian 12's <linux/landlock.h> knows
  * ABI 2, so later rights stand here by their numbers.
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include <convoy/control/door.h>
+#include <convoy/control/lease_file.h>
 
 #include "internal.h"
 
@@ -36,6 +38,8 @@ enum {
 	IOCTL_DEV = 1 << 15, /* ABI 5 */
 	DEVICE = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | IOCTL_DEV,
 	SOCKETS = READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+	REPLACED = READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+		   LANDLOCK_ACCESS_FS_REMOVE_FILE | TRUNCATE,
 	/* Of rules for things that are no directories. */
 	OF_FILES = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
 		   LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE | IOCTL_DEV,
@@ -194,6 +198,8 @@ int cv_landlock_enter(const struct cv_control_options *options, const struct cv_
 	make_folder(UAPI_DIR);
 	keep_config(ruleset, handled.fs, options, config);
 	keep_system(ruleset, handled.fs);
+	if (cv_config_has_pool(config))
+		keep(ruleset, handled.fs, CV_LEASE_DIR, REPLACED);
 	if (handled.net)
 		syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &dns, 0);
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)

@@ -146,9 +146,10 @@ static int heed(struct cv_device *device, const struct cv_index_entry *entry,
 	case CV_FRAME_ECHO:
 		cv_device_receive_echo(device, entry, frame, message->when);
 		return 0;
-	case CV_FRAME_REQUEST:
 	case CV_FRAME_GRANT:
 		break;
+	case CV_FRAME_REQUEST:
+		return cv_device_hear_request(device, peer, now);
 	}
 	return -ENOTSUP;
 }
@@ -185,5 +186,8 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 		r = receive(device, entry, &frame, message, now);
 	if (r < 0)
 		cv_drops_add(&device->path.drops,
-			     r == -ENOTSUP ? CV_DROP_FRAME_UNWANTED : CV_DROP_FRAME_INVALID, 1);
+			     r == -ENOTSUP ? CV_DROP_FRAME_UNWANTED
+			     : r == -EBUSY ? CV_DROP_FRAME_RATE
+					   : CV_DROP_FRAME_INVALID,
+			     1);
 }

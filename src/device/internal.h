@@ -46,6 +46,7 @@ enum {
 /* Handshake events, counted by control. */
 struct cv_device_counts {
 	uint64_t initiations_sent, responses_sent, cookies_sent, sessions;
+	uint64_t grants, grants_empty;
 };
 
 struct cv_device {
@@ -79,6 +80,9 @@ struct cv_device {
 	struct cv_path path; /* control's own: staged packets, keepalives, its drops */
 	struct cv_udp udp;   /* worker 0's sockets, shared */
 	struct cv_device_counts counts;
+
+	void (*asked)(void *arg, const struct cv_key *public_key); /* handover.h; or NULL */
+	void *asked_arg;
 
 	struct cv_worker *workers; /* worker[n_workers] */
 	size_t n_workers;
@@ -169,6 +173,9 @@ void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entr
 			    const struct cv_frame *echo, cv_time when);
 /* Probes were not answered in time. */
 void cv_device_give_up_probes(struct cv_device *device, struct cv_peer *peer, cv_time now);
+
+/* handover.c: a request of the peer. Return: 0, or -EBUSY so soon behind another. */
+int cv_device_hear_request(struct cv_device *device, struct cv_peer *peer, cv_time now);
 
 /* session.c: indices and keypairs. */
 

@@ -161,6 +161,8 @@ void cv_device_stats(struct cv_device *device,
 	visit(arg, "handshake.responses_sent", device->counts.responses_sent);
 	visit(arg, "handshake.cookies_sent", device->counts.cookies_sent);
 	visit(arg, "handshake.sessions", device->counts.sessions);
+	visit(arg, "handover.grants", device->counts.grants);
+	visit(arg, "handover.grants_empty", device->counts.grants_empty);
 	while ((peer = cv_peers_next(device->peers, peer)))
 		visit_peer(peer, visit, arg);
 }

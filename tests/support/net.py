@@ -17,7 +17,7 @@ import tempfile
 
 CLONE_NEWNET = 0x40000000
 NETNS = pathlib.Path("/run/netns")
-DOORS = pathlib.Path("/run/convoy"), pathlib.Path("/var/run/wireguard")
+DOORS = [pathlib.Path(path) for path in ("/run/convoy", "/var/run/wireguard", "/var/lib/convoy")]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -91,7 +91,8 @@ def meet(lab, net, family=4, psk=False, port=None, env=None, allowed=None, other
     secret = os.urandom(32) if psk else None
     here, there = net.outer("a", family), net.outer("b", family)
     tunnel = Tunnel(theirs[0], inner_addresses("b"),
-                    [Peer(ours[1], allowed or inner_hosts("a"), endpoint(here, port) if port else None,
+                    [Peer(ours[1], inner_hosts("a") if allowed is None else allowed,
+                          endpoint(here, port) if port else None,
                           base64.b64encode(secret).decode() if psk else None), *others],
                     port=PORT, name=net.label + "b", extra=extra)
     stranger = Stranger(net.a, here, (there, PORT), raw(ours[0]), raw(theirs[1]),

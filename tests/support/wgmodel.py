@@ -177,6 +177,21 @@ def granted(addresses=(), mtu=None, dns=(), routes=()):
         [_option(9, _prefix(each)) for each in routes])
 
 
+def grant_of(options):
+    """What granted() was called with: texts, lists in order."""
+    grant, rest = {"addresses": [], "mtu": None, "dns": [], "routes": []}, options
+    while rest:
+        kind, value, rest = rest[0], rest[2:2 + rest[1]], rest[2 + rest[1]:]
+        if kind == 7:
+            grant["mtu"], = struct.unpack("<H", value)
+        elif kind == 8:
+            grant["dns"].append(str(ipaddress.ip_address(value)))
+        else:
+            of = {6: "addresses", 9: "routes"}[kind]
+            grant[of].append(f"{ipaddress.ip_address(value[1:])}/{value[0]}")
+    return grant
+
+
 def _prefix(text):
     interface = ipaddress.ip_interface(text)
     return bytes([interface.network.prefixlen]) + interface.packed

@@ -49,7 +49,9 @@
 	X(HANDSHAKE_SEND, "handshake_send", "the kernel refused to send a handshake message")     \
 	/* frames of another Convoy */                                                            \
 	X(FRAME_INVALID, "frame_invalid", "frame that is cut short or says nothing sensible")     \
-	X(FRAME_UNWANTED, "frame_unwanted", "frame of a later version, or while extensions are off")
+	X(FRAME_UNWANTED, "frame_unwanted",                                                       \
+	  "frame of a later version, or while extensions are off")                                \
+	X(FRAME_RATE, "frame_rate", "request of a peer so soon behind another")
 
 enum cv_drop {
 #define X(name, text, sentence) CV_DROP_##name,

@@ -70,6 +70,7 @@ struct cv_peer {
 	struct cv_deadline deadline;
 	struct cv_extension extension;
 	struct cv_probing *probing; /* of a Convoy; NULL: never, or there was no memory */
+	cv_time last_request; /* the caller's own: that was heard of what is handed over, 0: none */
 	struct cv_route_list routes;
 	struct cds_list_head all; /* in cv_peers; is_wishing: in its list of those who leave */
 	struct cv_peer *key_next; /* chain of the key table */
