@@ -256,9 +256,16 @@ static int pick(struct cv_leases *leases, int family, const struct cv_key *publi
 	if (!oldest)
 		return -ENOSPC;
 	*ret_addr = oldest->addrs[family];
-	oldest->addrs[family].family = 0;
 	oldest->holds[family] = false;
 	return 0;
+}
+
+/* Who had it once, and does not hold it now, shall not come back to it. */
+static void forget(struct cv_leases *leases, int family, const struct cv_addr *addr)
+{
+	for (size_t i = 0; i < leases->n; i++)
+		if (cv_addr_equal(&leases->list[i].addrs[family], addr))
+			leases->list[i].addrs[family].family = 0;
 }
 
 static int take(struct cv_leases *leases, int family, const struct cv_key *public_key)
@@ -278,6 +285,7 @@ static int take(struct cv_leases *leases, int family, const struct cv_key *publi
 		lease = cv_leases_add(leases, public_key);
 	if (!lease)
 		return -ENOMEM; /* the address rests until they are settled again */
+	forget(leases, family, &addr);
 	lease->is_peer = true;
 	lease->addrs[family] = addr;
 	lease->holds[family] = true;
