@@ -14,7 +14,8 @@
  * what the device sends under a session opens, each under a number of its own, and under a suite
  * from just then on when conf/convoy-wire.md says so; a probe is echoed once, by no more bytes than
  * it had, unless there were too many; a frame that is not heeded is counted by its reason; a
- * goodbye ends the session it came in if that is the one in use, and else nothing;
+ * goodbye ends the session it came in if that is the one in use, and else nothing; who asks is
+ * granted what there is, once, and not too often;
  * nobody's doings touch the other peer; and after all that a new handshake succeeds, data goes both
  * ways, a hello is answered, and data goes both ways under the suite.
  */
@@ -67,6 +68,7 @@ struct knowledge {
 	struct cv_source local;
 	struct cv_extension extension;
 	struct cv_probing probing;
+	cv_time last_request;
 	const struct cv_suite_keys *suite, *sealing; /* of current */
 };
 
@@ -88,6 +90,7 @@ static void recall(struct cv_peer *of, struct knowledge *ret_knowledge)
 	memcpy(&ret_knowledge->extension, &of->extension, sizeof(of->extension));
 	if (of->probing)
 		memcpy(&ret_knowledge->probing, of->probing, sizeof(*of->probing));
+	ret_knowledge->last_request = of->last_request;
 	ret_knowledge->suite = of->current ? of->current->suite : NULL;
 	ret_knowledge->sealing = of->current ? of->current->sealing : NULL;
 }
@@ -107,6 +110,7 @@ static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before
 	must(cv_source_equal(&now.local, &before->local));
 	must(!memcmp(&now.extension, &before->extension, sizeof(now.extension)));
 	must(!memcmp(&now.probing, &before->probing, sizeof(now.probing)));
+	must(now.last_request == before->last_request);
 	must(now.suite == before->suite && now.sealing == before->sealing);
 }
 
@@ -115,16 +119,17 @@ static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before
 /* What a datagram meets. */
 struct before {
 	struct knowledge known;
-	const struct cv_keypair *under; /* of data: the session that it names */
-	bool has_suite;                 /* it */
-	uint64_t invalid, unwanted;     /* frames */
+	const struct cv_keypair *under;   /* of data: the session that it names */
+	bool has_suite;                   /* it */
+	uint64_t invalid, unwanted, rate; /* frames */
 };
 
 static struct before look(const uint8_t *bytes, size_t len)
 {
 	const uint64_t *count = world.device.path.drops.count;
 	struct before before = { .invalid = count[CV_DROP_FRAME_INVALID],
-				 .unwanted = count[CV_DROP_FRAME_UNWANTED] };
+				 .unwanted = count[CV_DROP_FRAME_UNWANTED],
+				 .rate = count[CV_DROP_FRAME_RATE] };
 	const struct cv_index_entry *entry = NULL;
 	struct cv_message_data header;
 
@@ -192,12 +197,19 @@ static bool check_probe(const struct said *word, const struct cv_frame *frame,
 	return true;
 }
 
+/* A request so soon behind another is not heeded. */
+static bool is_too_soon(const struct knowledge *before)
+{
+	return before->last_request && world.now - before->last_request < 500 * CV_NS_PER_MS;
+}
+
 /* The device took a word with a frame in it. */
 static void check_frame(const struct said *word, const struct before *before)
 {
 	const uint64_t *count = world.device.path.drops.count;
 	uint64_t invalid = count[CV_DROP_FRAME_INVALID] - before->invalid;
 	uint64_t unwanted = count[CV_DROP_FRAME_UNWANTED] - before->unwanted;
+	uint64_t rate = count[CV_DROP_FRAME_RATE] - before->rate;
 	struct far_suite *suite = suite_of(word);
 	struct cv_frame frame;
 	int r = cv_frame_parse(word->plain, word->frame_len, &frame);
@@ -210,16 +222,20 @@ static void check_frame(const struct said *word, const struct before *before)
 		must(world.peer->extension.state == CV_EXTENSION_CONVOY);
 	if (r == 0 && !off && frame.kind == CV_FRAME_PROBE && !check_probe(word, &frame, before))
 		r = -ENOTSUP;
-	if (r == 0 && frame.kind > CV_FRAME_ECHO)
+	if (r == 0 && frame.kind == CV_FRAME_GRANT)
 		r = -ENOTSUP;
+	if (r == 0 && !off && frame.kind == CV_FRAME_REQUEST && is_too_soon(&before->known))
+		r = -EBUSY;
+	must(rate == (r == -EBUSY));
 	must(invalid == (r == -EBADMSG));
-	must(unwanted == (r != -EBADMSG && (r < 0 || off)));
+	must(unwanted == (r != -EBADMSG && r != -EBUSY && (r < 0 || off)));
 	if (r < 0 || off)
 		return;
 	if (suite)
 		heed(&frame, suite);
 	if (frame.kind == CV_FRAME_GOODBYE)
 		check_goodbye(before);
+	peer.requests += frame.kind == CV_FRAME_REQUEST;
 }
 
 /* What is data, keepalives and frames too, was taken. */
@@ -641,13 +657,13 @@ static void say(const char *bytes, size_t len)
 	arrive(out, sealed, &peer_at);
 }
 
-/* There is a session: hello, the suite both ways, goodbye. */
+/* There is a session: hello, the suite both ways, what is handed over, goodbye. */
 static void must_extend(void)
 {
 	struct far_suite *suite = &peer.suites[(peer.n_sessions - 1) % SESSIONS_MAX];
 	bool off = world.peer->extension.off;
 	struct input data = { (const uint8_t *)"\12", 1 };
-	size_t answers = peer.answers, first, len;
+	size_t answers = peer.answers, grants = peer.grants, first, len;
 	uint8_t bytes[WIRE_MAX];
 
 	say("\0\144\144", 3);
@@ -662,6 +678,8 @@ static void must_extend(void)
 	from_tun(&data);
 	must(world.n_sent > first && world.sent[first].bytes[0] == CV_MESSAGE_DATA);
 	must(world.sent[first].bytes[1] == suite->agreed);
+	say("\5", 1);
+	must(peer.grants == grants + !off);
 	say("\2", 1);
 	data = (struct input){ (const uint8_t *)"\1\12", 2 };
 	first = world.n_sent;
@@ -727,12 +745,19 @@ static void begin(struct far *ret_peer, struct far *ret_stranger, struct cv_iden
 	      0;
 }
 
+static void give(void *arg, const struct cv_key *public_key)
+{
+	cv_device_grant(&world.device, public_key, &world_gift, world.now);
+}
+
 /* What it says of itself beyond WireGuard. */
 static void set_extension(uint8_t how)
 {
 	world.device.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = how & 8 ? 0 : 1000;
 	world.device.offer.cost_ns[CV_SUITE_AES256_GCM] = how & 4 || !gcm ? 0 : 300;
 	world.peer->extension.off = how & 2;
+	world.gives = how & 16;
+	cv_device_heed_requests(&world.device, world.gives ? give : NULL, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
