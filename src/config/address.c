@@ -48,6 +48,15 @@ static void take_all(const struct cv_config *config, const struct cv_prefix *net
 			take(ranges, network, &config->peers[i].allowed_ips[k]);
 }
 
+static void take_leases(const struct cv_leases *leases, const struct cv_prefix *network,
+			struct cv_ranges *ranges)
+{
+	for (size_t i = 0; i < leases->n; i++)
+		for (int family = 0; family < CV_FAMILIES; family++)
+			if (leases->list[i].addrs[family].family)
+				take_addr(ranges, network, &leases->list[i].addrs[family]);
+}
+
 /* The network of the n-th Address, unless it has no room for others or an earlier one has it. */
 static bool is_network(const struct cv_config *config, size_t n, struct cv_prefix *ret_network)
 {
@@ -66,8 +75,8 @@ static bool is_network(const struct cv_config *config, size_t n, struct cv_prefi
 	return true;
 }
 
-int cv_config_free_addresses(const struct cv_config *config, struct cv_prefix *ret_prefixes,
-			     size_t max, struct cv_prefix *ret_full)
+int cv_config_free_addresses(const struct cv_config *config, const struct cv_leases *leases,
+			     struct cv_prefix *ret_prefixes, size_t max, struct cv_prefix *ret_full)
 {
 	struct cv_ranges ranges = { 0 };
 	struct cv_prefix network;
@@ -82,6 +91,8 @@ int cv_config_free_addresses(const struct cv_config *config, struct cv_prefix *r
 			break;
 		}
 		take_all(config, &network, ret_prefixes, n, &ranges);
+		if (leases)
+			take_leases(leases, &network, &ranges);
 		result = cv_ranges_order(&ranges);
 		ret_prefixes[n].bits = network.bits;
 		if (result < 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <convoy/config/edit.h>
+#include <convoy/control/lease_file.h>
 #include <convoy/crypto/key.h>
 #include <convoy/crypto/secret.h>
 
@@ -55,14 +56,47 @@ static int judge_name(const struct addition *addition)
 	return 0;
 }
 
+/* The running tunnel tells of lines that are wrong. */
+static void skip_flaw(void *arg, uint32_t line, const char *why)
+{
+}
+
+/* What clients were handed over is theirs. */
+static int read_leases(const struct cv_edit *edit, struct cv_leases *ret_leases)
+{
+	char *text;
+	size_t len;
+	int result;
+
+	if (!cv_config_has_pool(&edit->config))
+		return 0;
+	result = cv_lease_file_read(edit->name, &text, &len);
+	if (result == -ENOENT)
+		return 0;
+	if (result == 0) {
+		result = cv_leases_parse(text, len, ret_leases, skip_flaw, NULL);
+		free(text);
+	}
+	if (result < 0)
+		cv_complain("cannot read " CV_LEASE_DIR "/%s.leases, the addresses that were "
+			    "handed over: %s%s",
+			    edit->name, strerror(-result), cv_remedy(result));
+	return result;
+}
+
 static int pick_addresses(struct addition *addition)
 {
 	const char *path = addition->edit.path;
 	char network[CV_PREFIX_TEXT_MAX];
+	struct cv_leases leases = { 0 };
 	struct cv_prefix full;
-	int n = cv_config_free_addresses(&addition->edit.config, addition->addresses, NETWORKS_MAX,
-					 &full);
+	int n = read_leases(&addition->edit, &leases);
 
+	if (n < 0)
+		return n;
+	n = cv_config_free_addresses(&addition->edit.config, &leases, addition->addresses,
+				     NETWORKS_MAX, &full);
+	cv_leases_free(&leases);
 	if (n > 0) {
 		addition->n_addresses = (size_t)n;
 		return 0;

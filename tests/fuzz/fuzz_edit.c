@@ -143,7 +143,7 @@ static void check_append(const struct file *file, const struct cv_config_peer *p
 static void check_addresses(const struct cv_config *config)
 {
 	struct cv_prefix found[ADDRESSES_MAX], full;
-	int n = cv_config_free_addresses(config, found, ADDRESSES_MAX, &full);
+	int n = cv_config_free_addresses(config, NULL, found, ADDRESSES_MAX, &full);
 
 	must(n >= 0 || n == -ENOSPC || n == -E2BIG);
 	for (int i = 0; i < n; i++) {

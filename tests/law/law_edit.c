@@ -192,7 +192,7 @@ static void the_free_address_is_the_lowest(void)
 	do
 		near = draw_prefix(&near);
 	while (near.bits == cv_addr_bits(near.addr.family));
-	result = cv_config_free_addresses(&config, &got, 1, &full);
+	result = cv_config_free_addresses(&config, NULL, &got, 1, &full);
 	if (!find_slowly(&config, near, &expected)) {
 		assert_int_equal(result, -ENOSPC);
 		return;

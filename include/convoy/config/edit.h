@@ -8,6 +8,7 @@
 #include <convoy/base/addr.h>
 #include <convoy/config/config.h>
 #include <convoy/config/error.h>
+#include <convoy/config/lease.h>
 
 enum {
 	CV_CONFIG_NAME_MAX = 64, /* bytes of a new peer's name; nobody's limit but ours */
@@ -56,6 +57,7 @@ const char *cv_config_name_flaw(const char *name);
 
 /**
  * cv_config_free_addresses() - the lowest free address of each of the tunnel's networks
+ * @leases:	of Pool: their addresses are not free either; or NULL
  * @max:	of ret_prefixes
  * @ret_prefixes:	addresses with their networks' lengths, in the order of Address
  * @ret_full:	with -ENOSPC: the network that is full
@@ -69,8 +71,9 @@ const char *cv_config_name_flaw(const char *name);
  * Return: how many, 0 when there is no network; -ENOSPC; -E2BIG when there are more than max;
  * -ENOMEM.
  */
-int cv_config_free_addresses(const struct cv_config *config, struct cv_prefix *ret_prefixes,
-			     size_t max, struct cv_prefix *ret_full);
+int cv_config_free_addresses(const struct cv_config *config, const struct cv_leases *leases,
+			     struct cv_prefix *ret_prefixes, size_t max,
+			     struct cv_prefix *ret_full);
 
 /**
  * cv_config_take_peer_value() - read a value as it may stand behind a key of [Peer]

@@ -233,7 +233,7 @@ static void assert_free(const char *address, const char *allowed, const char *ex
 		 HEAD "Address = %s\n[Peer]\nPublicKey = " KEY_B "\nAllowedIPs = %s\n", address,
 		 allowed);
 	config = parse(text);
-	n = cv_config_free_addresses(&config, prefixes, 4, &full);
+	n = cv_config_free_addresses(&config, NULL, prefixes, 4, &full);
 	cv_config_free(&config);
 	if (n == -ENOSPC)
 		snprintf(list, sizeof(list), "full %s", cv_prefix_format(&full, printed));
