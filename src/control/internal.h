@@ -145,6 +145,8 @@ int cv_pool_open(struct cv_control *control, struct cv_pool **ret_pool);
 int cv_pool_begin(struct cv_pool *pool);
 /* The leases that hold beside the AllowedIPs of this config. Return: 0 or -ENOMEM. */
 int cv_pool_change(struct cv_pool *pool, const struct cv_config *to);
+/* What was handed over may be something else now: tell those who asked. */
+void cv_pool_announce(struct cv_pool *pool);
 /* Visit those of one peer. */
 void cv_pool_each(const struct cv_pool *pool, const struct cv_key *public_key,
 		  void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg);

@@ -380,6 +380,12 @@ int cv_pool_change(struct cv_pool *pool, const struct cv_config *to)
 	return settle_by_config(pool, to);
 }
 
+void cv_pool_announce(struct cv_pool *pool)
+{
+	if (pool)
+		cv_device_repeat_requests(pool->control->device);
+}
+
 void cv_pool_each(const struct cv_pool *pool, const struct cv_key *public_key,
 		  void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg)
 {

@@ -120,6 +120,7 @@ static int apply(struct cv_control *control, struct cv_config *to, FILE *finding
 	control->config = *to;
 	cv_host_change_mark(control->host, cv_control_guard_mark(control));
 	changed = cv_resolver_change(control->resolver);
+	cv_pool_announce(control->pool);
 	if (r == 0)
 		r = changed;
 	if (control->http)

@@ -51,6 +51,18 @@ void cv_device_heed_requests(struct cv_device *device,
 	device->asked_arg = arg;
 }
 
+void cv_device_repeat_requests(struct cv_device *device)
+{
+	struct cv_peer *peer = NULL;
+	struct cv_key public_key;
+
+	while (device->asked && (peer = cv_peers_next(device->peers, peer))) {
+		memcpy(public_key.b, peer->public_key, sizeof(public_key.b));
+		if (peer->last_request && cv_rcu_read(&peer->current))
+			device->asked(device->asked_arg, &public_key);
+	}
+}
+
 void cv_device_grant(struct cv_device *device, const struct cv_key *public_key,
 		     const struct cv_grant *grant, cv_time now)
 {

@@ -14,6 +14,8 @@
  * nothing. */
 void cv_device_heed_requests(struct cv_device *device,
 			     void (*asked)(void *arg, const struct cv_key *public_key), void *arg);
+/* As if each peer that asked once and has a session did so again: the answer may be another one. */
+void cv_device_repeat_requests(struct cv_device *device);
 /* Tell a peer, in its present session. A peer that is gone or has none asks again. */
 void cv_device_grant(struct cv_device *device, const struct cv_key *public_key,
 		     const struct cv_grant *grant, cv_time now);
