@@ -3,6 +3,7 @@
 A scene is acted once with one order to fail. It says how it ended, in one word of OUTCOMES, or
 fails when nothing may end so.
 """
+import base64
 import contextlib
 import os
 import pathlib
@@ -12,10 +13,13 @@ import socket
 import subprocess
 
 import traffic
+import wgmodel
 from ends import SANITIZER, Peer, new_key, poll
 from faults import Faults
 from house import Background, House
 from lab import PORT, endpoint, inner
+from stranger import Stranger, raw
+from wgmodel import REQUEST, frame, grant_of
 
 # Of a command: it worked; it worked and warned; it did not, and said why in words; it left
 # something on the host that holds up no other start, and goes with that one's end.
@@ -37,9 +41,11 @@ def outcome(code, said):
 
 
 HOOKS = {"PreUp": "true", "PostUp": "true", "PreDown": "true", "PostDown": "true"}
+LEASES = pathlib.Path("/var/lib/convoy")
 METRICS = "127.0.0.1", 9586
 RSS_SLACK = 2 << 20  # the answers of `show`, and what a sanitizer keeps of what was freed
-PLAIN = {**HOOKS, "DNS": "10.77.0.2", "MetricsListen": ":".join(map(str, METRICS))}
+PLAIN = {**HOOKS, "DNS": "10.77.0.2", "MetricsListen": ":".join(map(str, METRICS)),
+         "Pool": "10.77.0.0/24"}
 FULL = {**PLAIN, "Loop": "epoll", "KillSwitch": "yes"}
 
 
@@ -68,6 +74,9 @@ class World:
             self.env["NOTIFY_SOCKET"] = f"@{self.net.label}"
         self.near = Background(lab.binary, self.house, self.tunnel, env=self.env)
         self.near.log.touch()
+        self._leases = LEASES / f"{self.near.name}.leases"
+        LEASES.mkdir(0o700, exist_ok=True)
+        self._leases.write_text(f"{KEY} 10.77.0.77 -\n")
         self.clean = self.left()
 
     def left(self):
@@ -102,6 +111,7 @@ class World:
     def close(self):
         with contextlib.suppress(TypeError, ProcessLookupError):
             self.near.kill()
+        self._leases.unlink(missing_ok=True)
         self.notify.close()
         self.house.close()
 
@@ -384,6 +394,21 @@ def routes(world, number):
     return None
 
 
+def lease(world, number):
+    """Somebody whom wg(8) let in asks for an address."""
+    private = wgmodel.new_private()
+    public = base64.b64encode(wgmodel.public_of(private)).decode()
+    wg("set", "{name}", "peer", public)(world, number)
+    asking = Stranger(world.net.b, world.net.outer("b", 4), (world.net.outer("a", 4), PORT),
+                      private, raw(world.tunnel.public))
+    with asking.socket:
+        session = asking.connect()
+        asking.send(session.seal(frame(REQUEST)))
+        granted = asking.has_news() and grant_of(asking.receive_frame(session)[1])["addresses"]
+    wg("set", "{name}", "peer", public, "remove")(world, number)
+    return None if granted else "refused"
+
+
 EDITS = {
     "check": ("check", "{name}"),
     "check path": ("check", "{path}"),
@@ -420,6 +445,7 @@ VERBS = {
     "bulk": bulk,
     "link": link,
     "routes": routes,
+    "lease": lease,
 }
 
 

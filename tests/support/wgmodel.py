@@ -192,6 +192,13 @@ def grant_of(options):
     return grant
 
 
+def leased(public, network):
+    """Where a key points to in a pool (conf/convoy-wire.md, "Handed-over configuration")."""
+    pool = ipaddress.ip_network(network)
+    start = hash256(b"Convoy v1 lease", public)[:pool.max_prefixlen // 8]
+    return str(pool[int.from_bytes(start, "big") & int(pool.hostmask)])
+
+
 def _prefix(text):
     interface = ipaddress.ip_interface(text)
     return bytes([interface.network.prefixlen]) + interface.packed
