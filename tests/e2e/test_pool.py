@@ -49,9 +49,10 @@ def hear(stranger, session):
 def ask(stranger, session=None):
     """(session, what is granted)"""
     session = session or stranger.connect()
-    request(stranger, session)
-    while not stranger.has_news():
-        request(stranger, session)  # the last one came too soon
+    for _ in range(10):
+        request(stranger, session)
+        if stranger.has_news():  # else it came too soon
+            break
     return session, hear(stranger, session)
 
 
@@ -162,9 +163,8 @@ def test_who_asks_too_often_is_not_heard(lab, served):
     session = stranger.connect()
     for _ in range(200):
         request(stranger, session)
-    stats = convoy.wait_stat("path.in_frames", 200)
-    assert stats["handover.grants"] + stats["drop.frame_rate"] == 200
-    assert 0 < stats["handover.grants"] < 200
+    stats = convoy.wait_stat("drop.frame_rate", 100)
+    assert 0 < stats["handover.grants"] <= 100
 
 
 def test_a_reload_keeps_leases_and_is_no_change(served):
@@ -268,7 +268,7 @@ def test_peer_add_leaves_leases_alone(served):
     assert len(added) == 3 and not added & taken
 
 
-PEERS, ASKING = 1000, 20
+PEERS, ASKING = 1000, 10
 
 
 def test_a_thousand_peers_keep_theirs_and_more_come(served):
