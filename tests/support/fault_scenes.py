@@ -19,7 +19,7 @@ from faults import Faults
 from house import Background, House
 from lab import PORT, endpoint, inner
 from stranger import Stranger, raw
-from wgmodel import REQUEST, frame, grant_of
+from wgmodel import GRANT, REQUEST, frame, grant_of
 
 # Of a command: it worked; it worked and warned; it did not, and said why in words; it left
 # something on the host that holds up no other start, and goes with that one's end.
@@ -404,7 +404,10 @@ def lease(world, number):
     with asking.socket:
         session = asking.connect()
         asking.send(session.seal(frame(REQUEST)))
-        granted = asking.has_news() and grant_of(asking.receive_frame(session)[1])["addresses"]
+        granted = False
+        while not granted and asking.has_news():
+            said = wgmodel.frame_of(session.open(asking.receive(wgmodel.DATA))[1])
+            granted = said and said[0] == GRANT and grant_of(said[1])["addresses"]
     wg("set", "{name}", "peer", public, "remove")(world, number)
     return None if granted else "refused"
 
