@@ -37,3 +37,8 @@ struct cv_udp_scratch {
 	uint32_t overflows[2]; /* v4, v6: what SO_RXQ_OVFL told last */
 	bool gso_supported;    /* UDP_SEGMENT worked at open: what cv_udp_reprobe() goes back to */
 };
+
+/* Whether datagrams sent by this socket must arrive in one piece: they carry DF (IPv4), and more
+ * than the interface takes is refused with -EMSGSIZE. What ICMP said of the path is not minded.
+ * Return: 0 or -errno. */
+int cv_udp_set_whole(int fd, int family, bool whole);

@@ -43,13 +43,25 @@ static int option_get(int fd, int level, int option)
 	return getsockopt(fd, level, option, &value, &len) < 0 ? -errno : value;
 }
 
+/*
+ * IPv4: wider than the path goes out in fragments, DF unset; UDP_SEGMENT compares with the device's
+ * MTU only, not with what some ICMP message claims. Linux 3.15.
+ * IPv6: routers do not fragment here, so the path MTU must be minded: OMIT would be a black hole.
+ */
+int cv_udp_set_whole(int fd, int family, bool whole)
+{
+	if (family == AF_INET)
+		return option_set(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+				  whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT);
+	return option_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+			  whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+}
+
 static int ip_options_set(int fd)
 {
 	int r;
 
-	/* Wider than the path goes out in fragments, DF unset; UDP_SEGMENT compares with the
-	 * device's MTU only, not with what some ICMP message claims. Linux 3.15. */
-	r = option_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+	r = cv_udp_set_whole(fd, AF_INET, false);
 	if (r == 0)
 		r = option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	if (r == 0)
@@ -62,10 +74,8 @@ static int ipv6_options_set(int fd)
 	int r;
 
 	r = option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	/* Routers do not fragment here, so the path MTU must be minded: OMIT would be a black
-	 * hole. */
 	if (r == 0)
-		r = option_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+		r = cv_udp_set_whole(fd, AF_INET6, false);
 	if (r == 0)
 		r = option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 	if (r == 0)

@@ -343,9 +343,14 @@ int cv_udp_send(struct cv_udp *udp, struct cv_train *trains, size_t n, struct cv
 	return -EAGAIN;
 }
 
+static int fd_to(const struct cv_udp *udp, const struct cv_train *train)
+{
+	return train->remote.addr.family == AF_INET ? udp->fd4 : udp->fd6;
+}
+
 int cv_udp_send_one(const struct cv_udp *udp, struct cv_train *train)
 {
-	const int fd = train->remote.addr.family == AF_INET ? udp->fd4 : udp->fd6;
+	const int fd = fd_to(udp, train);
 	struct envelope envelope = { .iov = { train->data, train->len } };
 	int sent;
 
@@ -357,4 +362,19 @@ int cv_udp_send_one(const struct cv_udp *udp, struct cv_train *train)
 		sent = kernel_send(udp, fd, &msg, 1);
 	} while (sent < 0 && source_give_up(train, sent));
 	return sent < 0 ? sent : 0;
+}
+
+/* What other threads send by this socket between the two calls goes whole as well: a datagram now
+ * and then that is lost where it would have come in fragments. No message can say so for itself in
+ * IPv4. */
+int cv_udp_send_whole(const struct cv_udp *udp, struct cv_train *train)
+{
+	const int fd = fd_to(udp, train), family = train->remote.addr.family;
+	int r = fd < 0 ? -EAFNOSUPPORT : cv_udp_set_whole(fd, family, true);
+
+	if (r < 0)
+		return r;
+	r = cv_udp_send_one(udp, train);
+	cv_udp_set_whole(fd, family, false);
+	return r;
 }

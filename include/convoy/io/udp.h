@@ -132,6 +132,12 @@ int cv_udp_send(struct cv_udp *udp, struct cv_train *trains, size_t n, struct cv
  * Return: 0 or -errno (-EAGAIN: the socket's buffer is full; -EAFNOSUPPORT: no IPv6 here).
  */
 int cv_udp_send_one(const struct cv_udp *udp, struct cv_train *train);
+/**
+ * cv_udp_send_whole() - as cv_udp_send_one(), and nobody on the way may cut the datagram in pieces
+ *
+ * Return: also -EMSGSIZE when it is more than the interface takes.
+ */
+int cv_udp_send_whole(const struct cv_udp *udp, struct cv_train *train);
 
 /* Try UDP_SEGMENT again after it was switched off by EIO (called now and then, by the owning
  * thread): the next train is the probe, and goes out plainly if it fails. */
