@@ -162,8 +162,12 @@ void cv_device_receive_frame(struct cv_device *device, const struct cv_ring_mess
 /* Whether it is one has changed, perhaps. Return: whether probes are sent from now on, of which the
  * caller sends the first. */
 bool cv_device_mind_probes(struct cv_peer *peer);
-/* Send a probe, unless there is no session. */
+/* Data flows, or may from now on: look at the path. */
 void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* Send one probe of that many bytes; one above CV_PMTU_BASE must arrive whole. Return: 0 or -errno
+ * (-EMSGSIZE: this host sends no such thing whole; -ENOTCONN: there is no session). */
+int cv_device_send_probe(struct cv_device *device, struct cv_peer *peer, uint32_t size,
+			 cv_time now);
 /* A probe came at `when` in a message with `size` bytes of plaintext: answer it. Return: 0, or
  * -ENOTSUP when it is not heeded. */
 int cv_device_receive_probe(struct cv_device *device, const struct cv_index_entry *entry,
@@ -176,6 +180,13 @@ void cv_device_give_up_probes(struct cv_device *device, struct cv_peer *peer, cv
 
 /* handover.c: a request of the peer. Return: 0, or -EBUSY so soon behind another. */
 int cv_device_hear_request(struct cv_device *device, struct cv_peer *peer, cv_time now);
+
+/* pmtu.c: what the path to another Convoy, whose `probing` is there, carries. */
+
+/* Data flows: see whether what is in use still passes, and look for more when it is time. */
+void cv_device_confirm_mtu(struct cv_device *device, struct cv_peer *peer, cv_time now);
+/* An echo came, or its time has passed: send what follows, and use what was found. */
+void cv_device_search(struct cv_device *device, struct cv_peer *peer, cv_time now);
 
 /* session.c: indices and keypairs. */
 

@@ -26,6 +26,7 @@ bool cv_device_mind_probes(struct cv_peer *peer)
 	if (extension->off || extension->state == CV_EXTENSION_FOREIGN) {
 		free(peer->probing);
 		peer->probing = NULL;
+		cv_peer_set_mtu(peer, 0);
 	}
 	cv_timers_set_probes(&peer->timers, answers && peer->probing);
 	return !answered && peer->timers.probes;
@@ -58,32 +59,64 @@ static void learn(const struct cv_index_entry *entry, const struct cv_frame *fra
 	cv_quality_count(quality, &sums);
 }
 
-/* Bytes of the next probe's plaintext. */
-static uint16_t next_size(const struct cv_peer *peer)
-{
-	(void)peer;
-	return CV_PROBE_SIZE_MIN;
-}
-
 static void await_echo(struct cv_device *device, struct cv_peer *peer)
 {
-	cv_timers_expect_echo(&peer->timers, cv_probing_due(peer->probing));
+	cv_time due = cv_probing_due(peer->probing),
+		search = cv_pmtu_deadline(&peer->probing->pmtu);
+
+	cv_timers_expect_echo(&peer->timers, search < due ? search : due);
 	cv_device_plan(device, peer);
+}
+
+/* Seal a probe; what is above the size that every path carries arrives whole or not at all. Return:
+ * 0 or -errno. */
+static int send_probe(struct cv_device *device, struct cv_peer *peer, struct cv_keypair *keypair,
+		      const struct cv_frame *probe, uint32_t size, cv_time now)
+{
+	struct cv_train *train;
+	int r;
+
+	if (size <= CV_PMTU_BASE)
+		return cv_device_say(device, peer, keypair, probe, size, now) ? 0 : -ENOTCONN;
+	if (!cv_path_frame(&device->path, peer, keypair, probe, size, now))
+		return -ENOTCONN;
+	cv_path_trains(&device->path, &train);
+	r = cv_udp_send_whole(&device->udp, train);
+	if (r < 0 && r != -EMSGSIZE) /* which is no loss but an answer */
+		cv_drops_add(&device->path.drops,
+			     r == -ENOBUFS || r == -EAGAIN ? CV_DROP_SEND_NOBUFS
+							   : CV_DROP_SEND_REFUSED,
+			     1);
+	cv_path_sent(&device->path, 1, now);
+	return r;
+}
+
+int cv_device_send_probe(struct cv_device *device, struct cv_peer *peer, uint32_t size, cv_time now)
+{
+	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
+	struct cv_probing *probing = peer->probing;
+	struct cv_frame probe = {
+		.kind = CV_FRAME_PROBE,
+		.mark = { probing->next, clock_us(now) },
+	};
+	int r;
+
+	if (!keypair)
+		return -ENOTCONN;
+	if (size < CV_PROBE_SIZE_MIN)
+		size = CV_PROBE_SIZE_MIN;
+	probe.received = received(peer, keypair);
+	r = send_probe(device, peer, keypair, &probe, size, now);
+	if (r == 0)
+		cv_probing_sent(probing, (uint16_t)size, now);
+	return r;
 }
 
 void cv_device_probe(struct cv_device *device, struct cv_peer *peer, cv_time now)
 {
-	struct cv_keypair *keypair = cv_rcu_read(&peer->current);
-	struct cv_frame probe = { .kind = CV_FRAME_PROBE };
-	uint16_t size = next_size(peer);
-
-	if (!keypair || !peer->probing)
+	if (!peer->probing)
 		return;
-	probe.mark = (struct cv_mark){ peer->probing->next, clock_us(now) };
-	probe.received = received(peer, keypair);
-	if (!cv_device_say(device, peer, keypair, &probe, size, now))
-		return;
-	cv_probing_sent(peer->probing, size, now);
+	cv_device_confirm_mtu(device, peer, now);
 	await_echo(device, peer);
 }
 
@@ -116,6 +149,8 @@ void cv_device_receive_echo(struct cv_device *device, const struct cv_index_entr
 	    !cv_probing_echoed(peer->probing, echo->mark.number, echo->probed, when, &probe))
 		return;
 	learn(entry, echo, when);
+	cv_pmtu_echoed(&peer->probing->pmtu, echo->probed);
+	cv_device_search(device, peer, when);
 	await_echo(device, peer);
 }
 
@@ -127,5 +162,6 @@ void cv_device_give_up_probes(struct cv_device *device, struct cv_peer *peer, cv
 		return;
 	while (cv_probing_give_up(peer->probing, now, &probe))
 		;
+	cv_device_search(device, peer, now);
 	await_echo(device, peer);
 }

@@ -7,6 +7,19 @@
  */
 #include <convoy/peer/probing.h>
 
+bool cv_probing_goes(struct cv_probing *probing, const struct cv_addr *here,
+		     const struct cv_addr *there)
+{
+	bool leaves = here->family && !cv_addr_equal(&probing->here, here);
+	bool moved = (leaves && probing->here.family) ||
+		     (probing->there.family && !cv_addr_equal(&probing->there, there));
+
+	if (leaves)
+		probing->here = *here;
+	probing->there = *there;
+	return moved;
+}
+
 void cv_probing_sent(struct cv_probing *probing, uint16_t size, cv_time now)
 {
 	probing->out[probing->next % CV_PROBES_OUT] = (struct cv_probe){

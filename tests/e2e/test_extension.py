@@ -9,7 +9,7 @@ import wgmodel
 from ends import peer_of, poll
 from lab import inner as address
 from stranger import meet
-from wgmodel import (AES256_GCM, ANSWER, CHACHA20_POLY1305, GOODBYE, HELLO, PROBE, RESPONSE, choice,
+from wgmodel import (AES256_GCM, ANSWER, CHACHA20_POLY1305, GOODBYE, HELLO, RESPONSE, choice,
                      frame, offer, options_of)
 
 A4, B4 = address("a", 4), address("b", 4)
@@ -103,7 +103,7 @@ def test_a_frame_is_no_reason_for_a_keepalive(lab):
     session = stranger.connect()
     stranger.send(session.seal(frame(HELLO)))
     assert stranger.receive_frame(session) == (ANSWER, choice(CHACHA20_POLY1305))
-    assert stranger.receive_frame(session, probes=True)[0] == PROBE
+    stranger.settle(session)
     assert stranger.is_quiet(), "15 s and more of its clock"
     stranger.send(session.seal(inner.echo(A4, B4)))
     assert inner.is_echo_reply(stranger.receive_packet(session))
@@ -128,6 +128,7 @@ def test_goodbye_of_an_older_session_changes_nothing(lab):
     old = stranger.connect()
     stranger.send(old.seal(frame(HELLO)))
     assert stranger.receive_frame(old) == (ANSWER, choice(CHACHA20_POLY1305))
+    stranger.settle(old)
     new = stranger.connect()
     stranger.send(new.seal(inner.echo(A4, B4)))
     assert inner.is_echo_reply(stranger.receive_packet(new))

@@ -13,11 +13,11 @@
  * peer did not seal, and nothing twice; received = delivered + keepalives + handshakes + drops;
  * what the device sends under a session opens, each under a number of its own, and under a suite
  * from just then on when conf/convoy-wire.md says so; a probe is echoed once, by no more bytes than
- * it had, unless there were too many; a frame that is not heeded is counted by its reason; a
- * goodbye ends the session it came in if that is the one in use, and else nothing; who asks is
- * granted what there is, once, and not too often;
- * nobody's doings touch the other peer; and after all that a new handshake succeeds, data goes both
- * ways, a hello is answered, and data goes both ways under the suite.
+ * it had, unless there were too many; no size is in use but one that was echoed, or what every path
+ * carries; a frame that is not heeded is counted by its reason; a goodbye ends the session it came
+ * in if that is the one in use, and else nothing; who asks is granted what there is, once, and not
+ * too often; nobody's doings touch the other peer; and after all that a new handshake succeeds, data
+ * goes both ways, a hello is answered, and data goes both ways under the suite.
  */
 #include "flow_packets.h"
 #include "fuzz_world.h"
@@ -52,6 +52,7 @@ struct said {
 static struct {
 	struct said list[SAID_MAX];
 	size_t n, packets;
+	uint16_t echoed; /* the largest probe of the device's that was */
 } said;
 
 /* Knowledge ------------------------------------------------------------------------------- */
@@ -203,6 +204,17 @@ static bool is_too_soon(const struct knowledge *before)
 	return before->last_request && world.now - before->last_request < 500 * CV_NS_PER_MS;
 }
 
+/* An echo that is of a probe of the device's says that its size passes. */
+static void hear_echo(const struct cv_frame *frame, const struct before *before)
+{
+	struct cv_probing probing = before->known.probing;
+	struct cv_probe probe;
+
+	if (cv_probing_echoed(&probing, frame->mark.number, frame->probed, world.now, &probe) &&
+	    said.echoed < frame->probed)
+		said.echoed = frame->probed;
+}
+
 /* The device took a word with a frame in it. */
 static void check_frame(const struct said *word, const struct before *before)
 {
@@ -236,6 +248,8 @@ static void check_frame(const struct said *word, const struct before *before)
 	if (frame.kind == CV_FRAME_GOODBYE)
 		check_goodbye(before);
 	peer.requests += frame.kind == CV_FRAME_REQUEST;
+	if (frame.kind == CV_FRAME_ECHO)
+		hear_echo(&frame, before);
 }
 
 /* What is data, keepalives and frames too, was taken. */
@@ -284,6 +298,16 @@ static struct said *word_of_peer(const uint8_t *bytes, size_t len)
 			return one;
 	}
 	return NULL;
+}
+
+/* Nothing is in use that neither passed nor is what every path carries. */
+static void check_mtu(void)
+{
+	uint32_t mtu = cv_peer_mtu(world.peer, 0);
+
+	must(!mtu || (world.peer->probing && mtu == world.peer->probing->pmtu.size));
+	must(!mtu || mtu == CV_PMTU_BASE || (mtu <= said.echoed && mtu <= TUN_MTU));
+	must(!cv_peer_mtu(world.bystander, 0));
 }
 
 static void check_inbound(void)
@@ -363,6 +387,7 @@ static void arrive(const uint8_t *bytes, size_t len, const struct cv_endpoint *f
 	if (!admitted)
 		must(sent == 0 || (sent == sizeof(struct cv_message_cookie) &&
 				   world.now < world.device.loaded_until));
+	check_mtu();
 	far_hear(&peer, &aead, first);
 }
 
@@ -448,8 +473,8 @@ static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 		frame.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = read8(input) * 8U;
 		frame.offer.cost_ns[CV_SUITE_AES256_GCM] = read8(input) * 8U;
 		frame.suite = (enum cv_suite)(read8(input) % CV_SUITES);
-		frame.mark.number = how & 7;
-		frame.probed = CV_PROBE_SIZE_MIN;
+		frame.mark.number = peer.probes[how & 7].number;
+		frame.probed = peer.probes[how & 7].size;
 		frame.mark.clock_us = frame.offer.cost_ns[0] << 20;
 		frame.received = (struct cv_received){ how >> 5, how >> 4, how };
 		len = (uint32_t)cv_frame_write(&frame, plain);
@@ -561,6 +586,7 @@ static void pass_time(struct input *input)
 	if (how & 64)
 		world.wall_ns -= 3600 * CV_NS_PER_S;
 	world_turn();
+	check_mtu();
 	if (!(how & 128))
 		far_hear(&peer, &aead, first);
 }
@@ -772,7 +798,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world_reset(hash_of(data, size));
 	peer = fresh_peer;
 	stranger = fresh_stranger;
-	said.n = said.packets = 0;
+	said.n = said.packets = said.echoed = 0;
 	world.peer = world_add_peer(peer.self.public_key, 1, &peer_at);
 	world.bystander = world_add_peer(bystander.public_key, 2, &bystander_at);
 	how = read8(&input);

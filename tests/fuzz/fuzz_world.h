@@ -1,5 +1,5 @@
 /*
- * A live device without descriptors, threads and clocks, and who speaks to it.
+ * A live device without descriptors but one, threads and clocks, and who speaks to it.
  *
  * The device is the daemon's own: control's half of it as it stands in src/device, and the path of
  * a worker. What a worker's thread does between the two is done here. What the device sends lands
@@ -59,6 +59,10 @@ struct far {
 	size_t answers;                        /* to hellos */
 	struct cv_frame echo;                  /* that is to come */
 	size_t requests, grants;               /* heeded, and heard */
+	struct {
+		uint32_t number;
+		uint16_t size;
+	} probes[CV_PROBES_OUT]; /* of the device's, by number */
 };
 
 static struct {
@@ -193,7 +197,11 @@ static inline void world_open(const uint8_t private_key[32])
 	must(device->peers && device->plane.routes && device->plane.pool);
 	must(cv_path_init(&device->path, &device->plane, NULL) == 0);
 	must(cv_path_init(&world.worker.path, &device->plane, NULL) == 0);
-	device->udp = (struct cv_udp){ .fd4 = 1000, .fd6 = 1001, .sendmmsg = world_send };
+	/* A socket for its options only: a probe sets some. */
+	device->udp = (struct cv_udp){ .fd4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+				       .fd6 = -1,
+				       .sendmmsg = world_send };
+	must(device->udp.fd4 >= 0);
 	device->udp.scratch = calloc(1, sizeof(*device->udp.scratch));
 	world.worker.ring.slots = calloc(CV_RING_SLOTS, sizeof(*world.worker.ring.slots));
 	must(device->udp.scratch && world.worker.ring.slots);
@@ -498,8 +506,12 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 		must(world.stops);
 		return;
 	case CV_FRAME_PROBE:
-		must(world.peer->timers.probes && len == CV_PROBE_SIZE_MIN);
+		must(world.peer->timers.probes && len >= CV_PROBE_SIZE_MIN && len <= TUN_MTU);
 		far_hear_received(&far->sessions[slot], &frame.received);
+		for (size_t i = 4U + text[2]; i < len; i++)
+			must(text[i] == 0);
+		far->probes[frame.mark.number % CV_PROBES_OUT].number = frame.mark.number;
+		far->probes[frame.mark.number % CV_PROBES_OUT].size = (uint16_t)len;
 		return;
 	case CV_FRAME_ECHO:
 		far_hear_received(&far->sessions[slot], &frame.received);

@@ -68,13 +68,34 @@ class Stranger:
             if plain and not wgmodel.frame_of(plain):
                 return plain
 
-    def receive_frame(self, session, probes=False):
-        """The next frame: (kind, options); keepalives are left out, and probes if not asked for."""
+    def receive_frame(self, session):
+        """The next frame: (kind, options); keepalives and probes are left out."""
         while True:
             _, plain = session.open(self.receive(wgmodel.DATA))
             said = wgmodel.frame_of(plain)
-            if plain and (probes or not said or said[0] != wgmodel.PROBE):
+            if plain and (not said or said[0] != wgmodel.PROBE):
                 return said
+
+    def receive_probe(self, session, echo=True):
+        """What the next probe says, and its size. It is echoed, so that none follows for it."""
+        while True:
+            _, plain = session.open(self.receive(wgmodel.DATA))
+            if (said := wgmodel.frame_of(plain)) and said[0] == wgmodel.PROBE:
+                mark = wgmodel.mark_of(said)
+                if echo:
+                    self.send_echo(session, mark.number, len(plain))
+                return mark, len(plain)
+
+    def send_echo(self, session, number, probed, **said):
+        options = wgmodel.marked(number, probed=probed, **said)
+        self.send(session.seal(wgmodel.frame(wgmodel.ECHO, options)))
+
+    def settle(self, session):
+        """Echo what comes until no more does."""
+        while self.has_news():
+            _, plain = session.open(self.receive(wgmodel.DATA))
+            if (said := wgmodel.frame_of(plain)) and said[0] == wgmodel.PROBE:
+                self.send_echo(session, wgmodel.mark_of(said).number, len(plain))
 
 
 def raw(key):

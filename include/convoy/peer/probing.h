@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <convoy/base/addr.h>
 #include <convoy/base/time.h>
+#include <convoy/peer/pmtu.h>
 #include <convoy/peer/quality.h>
 
 enum {
@@ -31,8 +33,15 @@ struct cv_probing {
 	uint32_t next;        /* number; wraps */
 	cv_time echoes_until; /* our echoes of the last second are spread up to then */
 	struct cv_quality quality;
+	struct cv_pmtu pmtu;
+	struct cv_addr here, there; /* of the path that all this is about */
+	uint16_t told_mtu;          /* the last that was logged; 0: none */
 };
 
+/* Data goes this way now. Return: whether it is another path than before, since an address is
+ * another one; a port or an unknown source makes none. */
+bool cv_probing_goes(struct cv_probing *probing, const struct cv_addr *here,
+		     const struct cv_addr *there);
 /* The probe of number `next` was sent. */
 void cv_probing_sent(struct cv_probing *probing, uint16_t size, cv_time now);
 /* An echo came. Return: whether it is the first of a probe that is out, which is told. */
