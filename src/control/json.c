@@ -11,8 +11,9 @@
  * "source" (the address of ours that it is spoken to from), "sessionAge" in seconds,
  * "wantsSession", "queuedPackets", "sendError", "extensions" ("convoy",
  * "foreign" or "off"), "cipher" of a session that has not WireGuard's, and "path" to another
- *Convoy: "rtt" and "rttVariation" in seconds, "unanswered" probes in a row, and for "rx" and "tx"
- *"jitter" in seconds, "loss" lately (0 to 1), "expected" and "accepted" messages of all sessions.
+ * Convoy: "mtu", the largest packet that it carries, "rtt" and "rttVariation" in seconds,
+ * "unanswered" probes in a row, and for "rx" and "tx" "jitter" in seconds, "loss" lately (0 to 1),
+ * "expected" and "accepted" messages of all sessions.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -101,6 +102,7 @@ static json_t *describe_path(const struct cv_path_show *path)
 		set_real(&object, "rtt", (double)path->rtt * 1e-9);
 		set_real(&object, "rttVariation", (double)path->rtt_variation * 1e-9);
 	}
+	set_number(&object, "mtu", path->mtu);
 	set_number(&object, "unanswered", path->unanswered);
 	set(&object, "rx", describe_way(path, CV_QUALITY_IN));
 	set(&object, "tx", describe_way(path, CV_QUALITY_OUT));

@@ -20,7 +20,7 @@
 
 #include "internal.h"
 
-enum { SENT, RECEIVED, HANDSHAKE, CIPHER, RTT, JITTER, EXPECTED, ACCEPTED, PEER_METRICS };
+enum { SENT, RECEIVED, HANDSHAKE, CIPHER, MTU, RTT, JITTER, EXPECTED, ACCEPTED, PEER_METRICS };
 
 /* Names and labels of the first three are as prometheus_wireguard_exporter has them. */
 static const struct {
@@ -31,6 +31,7 @@ static const struct {
 	{ "wireguard_latest_handshake_seconds", "gauge",
 	  "Time of the last handshake, seconds since the epoch; 0: never" },
 	{ "convoy_peer_cipher_info", "gauge", "Under what the session with the peer is sealed" },
+	{ "convoy_peer_path_mtu_bytes", "gauge", "The largest packet that is carried to the peer" },
 	{ "convoy_peer_rtt_seconds", "gauge", "Time there and back between two Convoys, smoothed" },
 	{ "convoy_peer_jitter_seconds", "gauge", "Variation of the time one way, smoothed" },
 	{ "convoy_peer_messages_expected_total", "counter",
@@ -123,6 +124,8 @@ static void put_peer(FILE *const texts[PEER_METRICS], const char *interface,
 		      put_sample(&samples, CIPHER, ",cipher=\"", cv_suite_name(peer->suite)));
 	if (!peer->has_path)
 		return;
+	if (peer->path.mtu)
+		fprintf(put_sample(&samples, MTU, NULL, NULL), " %u\n", peer->path.mtu);
 	if (peer->path.rtt)
 		fprintf(put_sample(&samples, RTT, NULL, NULL), " %.9f\n",
 			(double)peer->path.rtt * 1e-9);

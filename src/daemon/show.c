@@ -167,9 +167,12 @@ static void put_path(const struct page *page, const json_t *path)
 {
 	const json_t *rx = json_object_get(path, "rx"), *tx = json_object_get(path, "tx");
 	double rtt = cv_look_number(path, "rtt"), unanswered = cv_look_number(path, "unanswered");
+	double mtu = cv_look_number(path, "mtu");
 
 	if (!path)
 		return;
+	if (mtu > 0)
+		put(page, "path mtu", "%.0f", mtu);
 	if (rtt > 0)
 		put(page, "round trip", "%.2f ms", rtt * 1e3);
 	put(page, "jitter", "%.2f ms received, %.2f ms sent", cv_look_number(rx, "jitter") * 1e3,

@@ -31,12 +31,15 @@ void cv_device_show(const struct cv_device *device, bool secrets, struct cv_devi
 		memcpy(ret_show->private_key.b, self->private_key, CV_KEY_SIZE);
 }
 
-static void show_path(const struct cv_quality *quality, struct cv_path_show *ret_show)
+static void show_path(const struct cv_probing *probing, struct cv_path_show *ret_show)
 {
+	const struct cv_quality *quality = &probing->quality;
+
 	*ret_show = (struct cv_path_show){
 		.rtt = quality->rtt,
 		.rtt_variation = quality->rtt_variation,
 		.unanswered = quality->unanswered,
+		.mtu = (uint16_t)probing->pmtu.size,
 		.way[CV_QUALITY_IN].jitter_us = cv_quality_jitter_us(quality),
 		.way[CV_QUALITY_OUT].jitter_us = quality->jitter_out_us,
 	};
@@ -70,7 +73,7 @@ static void show_peer(struct cv_peer *peer, bool secrets, struct cv_peer_show *r
 
 	if (peer->probing && peer->probing->quality.heard) {
 		show.has_path = true;
-		show_path(&peer->probing->quality, &show.path);
+		show_path(peer->probing, &show.path);
 	}
 	memcpy(show.public_key.b, peer->public_key, CV_KEY_SIZE);
 	show.has_endpoint = cv_peer_endpoint(peer, 0, &show.endpoint, &show.source, &plain);

@@ -30,6 +30,7 @@ struct cv_device_show {
 struct cv_path_show {
 	cv_time rtt, rtt_variation; /* 0: not known yet */
 	uint32_t unanswered;        /* probes in a row */
+	uint16_t mtu;               /* the largest packet that it carries; 0: not known yet */
 	struct {
 		uint32_t jitter_us;
 		double loss;                 /* lately, 0 to 1 */

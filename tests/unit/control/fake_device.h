@@ -72,6 +72,7 @@ bool cv_device_next_peer(const struct cv_device *device, struct cv_peer_cursor *
 		.rtt = 12345678,
 		.rtt_variation = 250000,
 		.unanswered = 2,
+		.mtu = 1380,
 		.way = { { 1500, 0.125, { 800, 700 } }, { 10, 0, { 80, 80 } } },
 	};
 	return true;

@@ -150,6 +150,7 @@ static void path_is_told_in_seconds_both_ways(void **state)
 	assert_real(path, "rtt", 0.012345678);
 	assert_real(path, "rttVariation", 0.00025);
 	assert_number(path, "unanswered", 2);
+	assert_number(path, "mtu", 1380);
 	assert_real(rx, "jitter", 0.0015);
 	assert_real(rx, "loss", 0.125);
 	assert_number(rx, "expected", 800);

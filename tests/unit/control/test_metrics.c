@@ -111,6 +111,8 @@ static void path_and_cipher_are_told_where_there_is_one(void **state)
 	written();
 	assert_lines("# TYPE convoy_peer_rtt_seconds gauge\nconvoy_peer_rtt_seconds{");
 	assert_non_null(strstr(text, "friendly_name=\"\"} 0.012345678\n"));
+	assert_lines("# TYPE convoy_peer_path_mtu_bytes gauge\nconvoy_peer_path_mtu_bytes{");
+	assert_non_null(strstr(text, "friendly_name=\"\"} 1380\n"));
 	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"in\"} 0.001500\n"));
 	assert_non_null(strstr(text, "friendly_name=\"\",direction=\"out\"} 0.000010\n"));
 	assert_lines("# TYPE convoy_peer_messages_expected_total counter\n"

@@ -87,6 +87,7 @@ static void path_is_told_both_ways(void **state)
 {
 	assert_shown("{\"up\": true, \"peers\": {\"a\": {\"sessionAge\": 1, \"path\": {"
 		     "\"rtt\": 0.0123456, \"rttVariation\": 0.001, \"unanswered\": 1,"
+		     "\"mtu\": 1380,"
 		     "\"rx\": {\"jitter\": 0.0015, \"loss\": 0.125},"
 		     "\"tx\": {\"jitter\": 0.00001, \"loss\": 0}}},"
 		     "\"b\": {\"path\": {\"rx\": {}}}}}",
@@ -97,6 +98,7 @@ static void path_is_told_both_ways(void **state)
 		     "peer: a\n"
 		     "  allowed ips: (none)\n"
 		     "  session: 1 second old\n"
+		     "  path mtu: 1380\n"
 		     "  round trip: 12.35 ms\n"
 		     "  jitter: 1.50 ms received, 0.01 ms sent\n"
 		     "  lost lately: 12.50 % received, 0.00 % sent\n"
