@@ -106,6 +106,10 @@ class Carrier:
                                                   for who, sent in self._sent.items()),
              "the stream goes on")
 
+    def stall_s(self):
+        """The longest time in which nothing came, on either way."""
+        return self._stream.stall_s
+
     def done(self):
         """Returns the bytes that were carried; an AssertionError says that they differ."""
         self._enough.set()

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 STALL_S = 30  # a transfer that moves nothing for so long has failed; not a bar
 UDP_SEGMENT = 103  # linux/udp.h
@@ -71,7 +72,8 @@ class Stream:
 
     The connection is made at once; transfer() moves the bytes. `client` connects to `address`
     in `server`. The buffers are a page of random bytes sent over and over behind a counter, so
-    that a repeated, lost or moved block changes the hash.
+    that a repeated, lost or moved block changes the hash. `came[way]` is what arrived so far,
+    `stall_s` the longest time in which nothing did on a way that was to be heard of.
     """
 
     def __init__(self, client, server, address, port=5001):
@@ -87,6 +89,7 @@ class Stream:
             self.right, _ = listener.accept()
             self.right.settimeout(STALL_S)
         self._noise = os.urandom(CHUNK)
+        self.came, self.stall_s = {}, 0
 
     def transfer(self, size, both=True):
         """Move `size` bytes from left to right, and back at the same time; compare the hashes."""
@@ -116,9 +119,12 @@ class Stream:
         hashes[way, "sent"] = digest.digest()
 
     def _receive(self, sock, hashes, way):
-        digest, buffer = hashlib.sha256(), bytearray(CHUNK)
+        digest, buffer, heard = hashlib.sha256(), bytearray(CHUNK), time.monotonic()
         while count := sock.recv_into(buffer):
             digest.update(memoryview(buffer)[:count])
+            self.came[way] = self.came.get(way, 0) + count
+            now = time.monotonic()
+            self.stall_s, heard = max(self.stall_s, now - heard), now
         hashes[way, "received"] = digest.digest()
 
 
