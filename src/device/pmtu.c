@@ -27,8 +27,8 @@ static void tell(struct cv_device *device, struct cv_peer *peer)
 		return;
 	if (probing->told_mtu || size < probing->pmtu.most) {
 		memcpy(key.b, peer->public_key, sizeof(key.b));
-		cv_log_info("%s: peer %.8s...: the path carries %u bytes now", device->iface.name,
-			    cv_key_to_base64(&key, key_text), size);
+		CV_LOG_LIMITED(CV_LOG_INFO, "%s: peer %.8s...: the path carries %u bytes now",
+			       device->iface.name, cv_key_to_base64(&key, key_text), size);
 	}
 	probing->told_mtu = size;
 }
