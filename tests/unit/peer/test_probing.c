@@ -1,5 +1,6 @@
 /* Probes that are out: which echo counts, when one is given up, how many of the peer's we answer.
  */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,6 +116,24 @@ static void echoes_to_a_peer_are_few(void **state)
 	assert_int_equal(n, CV_ECHOES_BURST);
 }
 
+static void another_address_of_either_end_is_another_path(void **state)
+{
+	const struct cv_addr none = { 0 }, a = { AF_INET, { 1 } }, b = { AF_INET, { 2 } };
+	const struct cv_addr v6 = { AF_INET6, { 1 } };
+
+	(void)state;
+	assert_false(cv_probing_goes(&probing, &none, &a)); /* the first is no other */
+	assert_false(cv_probing_goes(&probing, &b, &a));
+	assert_false(cv_probing_goes(&probing, &none, &a)); /* a source that is not known */
+	assert_false(cv_probing_goes(&probing, &b, &a));
+	assert_true(cv_probing_goes(&probing, &a, &a));
+	assert_true(cv_probing_goes(&probing, &a, &b));
+	assert_false(cv_probing_goes(&probing, &a, &b));
+	assert_true(cv_probing_goes(&probing, &none, &v6));
+	assert_true(cv_probing_goes(&probing, &v6, &v6));
+	assert_false(cv_probing_goes(&probing, &v6, &v6));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup(name, set_up)
@@ -125,6 +144,7 @@ int main(void)
 		CASE(a_probe_is_given_up_once_and_a_late_echo_still_counts),
 		CASE(patience_follows_the_path),
 		CASE(echoes_to_a_peer_are_few),
+		CASE(another_address_of_either_end_is_another_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
