@@ -5,14 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <convoy/base/addr.h>
+#include <convoy/base/grant.h>
 #include <convoy/noise/suite.h>
 
 enum {
 	CV_FRAME_MAX = 256, /* bytes of the longest frame, without the zeros behind it */
-	/* Of a grant, so that the longest has room. */
-	CV_GRANT_DNS_MAX = 3,
-	CV_GRANT_ROUTES_MAX = 8,
 };
 
 /* conf/convoy-wire.md, "Frames". */
@@ -37,15 +34,6 @@ struct cv_received {
 	uint64_t accepted; /* messages, authentic and new */
 	uint64_t expected; /* highest counter + 1 */
 	uint32_t jitter_us;
-};
-
-/* What a client shall have. Prefixes carry their host bits. */
-struct cv_grant {
-	struct cv_prefix address4, address6; /* with the length of their network; family 0: none */
-	uint16_t mtu;                        /* 0: not said */
-	uint8_t dns_n, routes_n;
-	struct cv_addr dns[CV_GRANT_DNS_MAX];
-	struct cv_prefix routes[CV_GRANT_ROUTES_MAX];
 };
 
 struct cv_frame {
