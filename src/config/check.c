@@ -186,6 +186,52 @@ static void check_kill_switch(struct cv_config_parser *parser)
 				  "KillSwitchAllowLan without KillSwitch, ignoring");
 }
 
+/* DNS or Routes = auto: what Address = auto does not ask for nobody hands over. */
+static void check_beside_auto(struct cv_config_parser *parser, bool is_auto, const char *key,
+			      struct cv_config_place at, const char *hint)
+{
+	if (is_auto && !parser->config.auto_address)
+		cv_config_error(parser, at, hint, "%s = auto without Address = auto", key);
+}
+
+/* Whom to ask must be clear, and it must be possible. */
+static void check_auto_address(struct cv_config_parser *parser)
+{
+	const struct cv_config *config = &parser->config;
+	const struct cv_config_place at = parser->auto_address_at;
+
+	if (config->n_addresses > 0)
+		cv_config_error(parser, at, "keep auto, or the addresses",
+				"Address = auto beside an address");
+	if (config->n_peers == 0)
+		cv_config_error(parser, at, "add the [Peer] that hands out addresses",
+				"Address = auto without a [Peer]");
+	else if (config->n_peers > 1)
+		cv_config_error(parser, at, "keep one [Peer]: the one that hands out addresses",
+				"Address = auto with %zu peers", config->n_peers);
+	else if (!config->peers[0].has_endpoint)
+		cv_config_error(parser, at, "add Endpoint = to the [Peer]: it is asked there",
+				"Address = auto, and the [Peer] has no Endpoint");
+	if (config->no_extensions || (config->n_peers == 1 && config->peers[0].no_extensions))
+		cv_config_error(parser, at, "leave out Extensions: they are how the peer is asked",
+				"Address = auto with Extensions = off");
+}
+
+static void check_auto(struct cv_config_parser *parser)
+{
+	const struct cv_config *config = &parser->config;
+
+	check_beside_auto(parser, config->auto_dns, "DNS", parser->auto_dns_at,
+			  "add Address = auto; a domain of this name is written with a dot: auto.");
+	check_beside_auto(parser, config->auto_routes, "Routes", parser->auto_routes_at,
+			  "add Address = auto, or leave Routes out");
+	if (config->auto_dns && config->n_dns > 0)
+		cv_config_error(parser, parser->auto_dns_at, "keep auto, or the name servers",
+				"DNS = auto beside a name server");
+	if (config->auto_address)
+		check_auto_address(parser);
+}
+
 void cv_config_check(struct cv_config_parser *parser)
 {
 	const struct cv_config_place top = { .line = 1, .column = 1 };
@@ -202,6 +248,7 @@ void cv_config_check(struct cv_config_parser *parser)
 				  "IPv6 does not work with an MTU this small");
 	check_kill_switch(parser);
 	cv_config_check_pool(parser);
+	check_auto(parser);
 	check_public_keys(parser);
 	check_allowed_ips(parser);
 	order_excluded(&parser->config);

@@ -52,10 +52,47 @@ void cv_config_free(struct cv_config *config)
 	free(config->client_dns);
 	peer_free(&config->self);
 	free(config->addresses);
+	free(config->routes);
 	free(config->exclude_ips);
 	free(config->private_key_file.path);
 	cv_wipe(config, sizeof(*config));
 	cv_config_init(config);
+}
+
+void cv_config_each_route(const struct cv_config *config,
+			  void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg)
+{
+	if (config->table == CV_CONFIG_TABLE_OFF)
+		return;
+	if (config->auto_routes) {
+		for (size_t i = 0; i < config->n_routes; i++)
+			visit(arg, &config->routes[i]);
+		return;
+	}
+	for (size_t i = 0; i < config->n_peers; i++)
+		for (size_t j = 0; j < config->peers[i].n_allowed_ips; j++)
+			visit(arg, &config->peers[i].allowed_ips[j]);
+}
+
+struct find_default {
+	uint8_t family;
+	bool found;
+};
+
+static void find_default(void *arg, const struct cv_prefix *prefix)
+{
+	struct find_default *find = arg;
+
+	find->found |= prefix->bits == 0 && prefix->addr.family == find->family;
+}
+
+bool cv_config_has_default(const struct cv_config *config, uint8_t family)
+{
+	struct find_default find = { .family = family };
+
+	if (config->table == CV_CONFIG_TABLE_AUTO)
+		cv_config_each_route(config, find_default, &find);
+	return find.found;
 }
 
 bool cv_config_grow(struct cv_config_parser *parser, void **list, size_t n, size_t size)

@@ -60,6 +60,7 @@ enum cv_config_key {
 	CV_KEY_POOL_DNS,
 	CV_KEY_POOL_ROUTES,
 	CV_KEY_POOL_MTU,
+	CV_KEY_ROUTES,
 	CV_KEY_PRIVATE_KEY_FILE,
 	CV_KEY_PUBLIC_KEY,
 	CV_KEY_PRESHARED_KEY,
@@ -118,6 +119,7 @@ struct cv_config_parser {
 	bool public_key_given;          /* the same in this [Peer] */
 	struct cv_config_place peer_at; /* of the last [Peer] */
 	struct cv_config_place mtu_at;
+	struct cv_config_place auto_address_at, auto_dns_at, auto_routes_at;
 	struct cv_config_place kill_switch_at;
 	struct cv_config_place kill_switch_allow_lan_at;
 	struct cv_config_place pool_at[CV_FAMILIES];
@@ -250,6 +252,7 @@ CV_TAKE(pool);
 CV_TAKE(pool_dns);
 CV_TAKE(pool_routes);
 CV_TAKE(pool_mtu);
+CV_TAKE(routes);
 CV_TAKE(metrics_listen);
 CV_TAKE(keepalive);
 CV_TAKE(address);

@@ -63,6 +63,11 @@ CV_TAKE(address)
 	while (next_word(&value, &item)) {
 		void *list = config->addresses;
 
+		if (cv_span_is(item, "auto")) {
+			config->auto_address = true;
+			parser->auto_address_at = cv_config_at(parser, item.at);
+			continue;
+		}
 		if (!cv_config_take_prefix(parser, item, &prefix))
 			continue;
 		if (!cv_config_grow(parser, &list, config->n_addresses, sizeof(prefix)))
@@ -90,6 +95,7 @@ struct dns {
 	size_t *n_servers;
 	char ***search;
 	size_t *n_search;
+	bool *automatic; /* where "auto" is noted; NULL: it is a domain as any other */
 };
 
 static void add_server(struct cv_config_parser *parser, const struct cv_addr *addr,
@@ -128,6 +134,11 @@ static void take_dns(struct cv_config_parser *parser, struct cv_span value, cons
 		/* As wg-quick tells them apart: digits and dots, or a colon, are a server. */
 		bool server = memchr(item.at, ':', item.len) || cv_span_of(item, "0123456789.");
 
+		if (dns->automatic && cv_span_is(item, "auto")) {
+			*dns->automatic = true;
+			parser->auto_dns_at = cv_config_at(parser, item.at);
+			continue;
+		}
 		if (server && cv_span_copy(item, text, sizeof(text)) && !cv_addr_parse(text, &addr))
 			add_server(parser, &addr, dns);
 		else if (!server && is_domain(item))
@@ -145,7 +156,7 @@ CV_TAKE(dns)
 
 	take_dns(parser, value,
 		 &(struct dns){ &config->dns, &config->n_dns, &config->dns_search,
-				&config->n_dns_search });
+				&config->n_dns_search, &config->auto_dns });
 }
 
 CV_TAKE(client_dns)
@@ -154,7 +165,7 @@ CV_TAKE(client_dns)
 
 	take_dns(parser, value,
 		 &(struct dns){ &config->client_dns, &config->n_client_dns,
-				&config->client_dns_search, &config->n_client_dns_search });
+				&config->client_dns_search, &config->n_client_dns_search, NULL });
 }
 
 CV_TAKE(exclude_ips)

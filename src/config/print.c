@@ -88,8 +88,14 @@ static void put_interface(struct sink *sink, const struct cv_config *config)
 		put(sink, "ListenPort = %u\n", config->listen_port);
 	if (config->has_fwmark)
 		put(sink, "FwMark = 0x%x\n", config->fwmark);
-	put_prefixes(sink, "Address", config->addresses, config->n_addresses);
-	put_dns(sink, "DNS", config->dns, config->n_dns, config->dns_search, config->n_dns_search);
+	if (config->auto_address)
+		put(sink, "Address = auto\n");
+	else
+		put_prefixes(sink, "Address", config->addresses, config->n_addresses);
+	if (config->auto_dns)
+		put(sink, "DNS = auto\n");
+	put_dns(sink, "DNS", config->dns, config->auto_dns ? 0 : config->n_dns, config->dns_search,
+		config->n_dns_search);
 	if (config->mtu)
 		put(sink, "MTU = %u\n", config->mtu);
 	if (config->table == CV_CONFIG_TABLE_OFF)
@@ -157,6 +163,8 @@ static void put_own(struct sink *sink, const struct cv_config *config)
 		put(sink, "# convoy: KillSwitchAllowLan = yes\n");
 	put_prefixes(sink, "# convoy: ExcludeIPs", config->exclude_ips, config->n_exclude_ips);
 	put_pool(sink, &config->pool);
+	if (config->auto_routes)
+		put(sink, "# convoy: Routes = auto\n");
 	put_dns(sink, "# convoy: ClientDNS", config->client_dns, config->n_client_dns,
 		config->client_dns_search, config->n_client_dns_search);
 	put_endpoint(sink, "# convoy: ClientEndpoint", &config->self);

@@ -57,6 +57,7 @@ const struct cv_config_rule cv_config_rules[CV_KEYS] = {
 				 .take = cv_config_take_pool_routes },
 	[CV_KEY_POOL_MTU] = { "PoolMTU", INTERFACE, LAST, .own = true,
 			      .take = cv_config_take_pool_mtu },
+	[CV_KEY_ROUTES] = { "Routes", INTERFACE, LAST, .own = true, .take = cv_config_take_routes },
 	[CV_KEY_CLIENT_DNS] = { "ClientDNS", INTERFACE, .own = true,
 				.take = cv_config_take_client_dns },
 	[CV_KEY_CLIENT_ENDPOINT] = { "ClientEndpoint", INTERFACE, LAST, .own = true,

@@ -257,6 +257,16 @@ CV_TAKE(save_config)
 				  "this version does not write the file back, ignoring");
 }
 
+CV_TAKE(routes)
+{
+	static const char *const words[] = { "auto" };
+
+	if (cv_config_take_word(parser, rule, value, words, 1) == 1)
+		return;
+	parser->config.auto_routes = true;
+	parser->auto_routes_at = cv_config_at(parser, value.at);
+}
+
 CV_TAKE(kill_switch)
 {
 	static const char *const words[] = { "no", "yes" };

@@ -145,8 +145,8 @@ static int exists(struct change *change, const void *item)
 }
 
 /* wg-quick's rule: the smallest MTU on the way to an endpoint, or into the world when there is
- * none, less what a datagram adds. */
-static uint32_t inner_mtu(const struct cv_iface *iface)
+ * none, less what a datagram adds; and no more than a peer hands over. */
+static uint32_t inner_mtu(const struct cv_iface *iface, const struct cv_config *config)
 {
 	uint32_t mtu = narrower(iface->path_mtu, iface->named_path_mtu);
 
@@ -155,6 +155,7 @@ static uint32_t inner_mtu(const struct cv_iface *iface)
 	if (!mtu)
 		mtu = LINK_MTU;
 	mtu -= mtu > OUTER_OVERHEAD ? OUTER_OVERHEAD : 0;
+	mtu = narrower(mtu, config->mtu_most);
 	if (mtu > CV_CONFIG_MTU_MAX)
 		return CV_CONFIG_MTU_MAX;
 	return mtu < CV_CONFIG_MTU_MIN ? CV_CONFIG_MTU_MIN : mtu;
@@ -167,7 +168,8 @@ static bool mind_paths(struct change *change, const struct set *was, const struc
 	static const struct set none = { .n = 0 };
 	bool fixed = change->from->mtu != 0;
 	bool lost = fixed || each_only_in(was, is, exists, change);
-	bool more = each_only_in(is, was, exists, change);
+	bool more = each_only_in(is, was, exists, change) ||
+		    change->from->mtu_most != change->to->mtu_most;
 	uint32_t narrowest = change->iface->path_mtu;
 
 	if (lost)
@@ -190,7 +192,7 @@ static int change_automatic_mtu(struct change *change)
 	if (r < 0)
 		cv_iface_fail(iface, "choose the MTU", r);
 	else if (mind_paths(change, &was, &is))
-		r = cv_iface_set_mtu(iface, inner_mtu(iface));
+		r = cv_iface_set_mtu(iface, inner_mtu(iface, change->to));
 	free(was.items);
 	free(is.items);
 	return r;
@@ -204,8 +206,9 @@ void cv_iface_mind_path(struct cv_iface *iface, const struct cv_config *config,
 	if (iface->bare || iface->gone)
 		return;
 	iface->named_path_mtu = narrower(before, path_mtu_to(iface, endpoint));
-	if (iface->named_path_mtu != before && !config->mtu && inner_mtu(iface) != iface->mtu)
-		cv_iface_set_mtu(iface, inner_mtu(iface));
+	if (iface->named_path_mtu != before && !config->mtu &&
+	    inner_mtu(iface, config) != iface->mtu)
+		cv_iface_set_mtu(iface, inner_mtu(iface, config));
 }
 
 static int change_mtu(struct change *change)
@@ -268,9 +271,11 @@ static int change_addresses(struct change *change)
 
 /* Routes --------------------------------------------------------------------------------- */
 
-/* The routes of one allowed-ip, which ExcludeIPs may have cut into parts. */
+/* Routes, each of which ExcludeIPs may have cut into parts. */
 struct parts {
-	struct set *set; /* NULL: they are only counted */
+	const struct cv_config *config;
+	uint32_t default_table; /* of a default route that is kept apart */
+	struct set *set;        /* NULL: they are only counted */
 	uint32_t table;
 	size_t n;
 };
@@ -285,34 +290,29 @@ static void take_part(void *arg, const struct cv_prefix *part)
 }
 
 /* A part of a default route goes where the whole of it would go. */
-static void each_route(const struct cv_config *config, uint32_t default_table, struct parts *parts)
+static void take_route(void *arg, const struct cv_prefix *prefix)
 {
-	for (size_t i = 0; i < config->n_peers; i++)
-		for (size_t j = 0; j < config->peers[i].n_allowed_ips; j++) {
-			const struct cv_prefix *prefix = &config->peers[i].allowed_ips[j];
+	struct parts *parts = arg;
+	const struct cv_config *config = parts->config;
 
-			if (config->table == CV_CONFIG_TABLE_NUMBER)
-				parts->table = config->table_number;
-			else
-				parts->table = prefix->bits == 0 ? default_table : MAIN_TABLE;
-			cv_prefix_each_left(prefix, config->exclude_ips, config->n_exclude_ips,
-					    take_part, parts);
-		}
+	if (config->table == CV_CONFIG_TABLE_NUMBER)
+		parts->table = config->table_number;
+	else
+		parts->table = prefix->bits == 0 ? parts->default_table : MAIN_TABLE;
+	cv_prefix_each_left(prefix, config->exclude_ips, config->n_exclude_ips, take_part, parts);
 }
 
-/* default_table: of a default route that is kept apart. */
 static int set_of_routes(const struct cv_config *config, uint32_t default_table,
 			 struct set *ret_set)
 {
-	struct parts count = { 0 }, fill = { .set = ret_set };
-	bool any = config->table != CV_CONFIG_TABLE_OFF;
+	struct parts count = { .config = config };
+	struct parts fill = { .config = config, .default_table = default_table, .set = ret_set };
 	int r;
 
-	if (any)
-		each_route(config, default_table, &count);
+	cv_config_each_route(config, take_route, &count);
 	r = set_init(ret_set, count.n, sizeof(struct route));
-	if (r == 0 && any)
-		each_route(config, default_table, &fill);
+	if (r == 0)
+		cv_config_each_route(config, take_route, &fill);
 	if (r == 0)
 		set_sort(ret_set);
 	return r;

@@ -164,18 +164,8 @@ int cv_iface_remove_route(struct cv_iface *iface, const struct cv_prefix *prefix
 
 unsigned cv_iface_defaults(const struct cv_config *config)
 {
-	unsigned bits = 0;
-
-	if (config->table != CV_CONFIG_TABLE_AUTO)
-		return 0;
-	for (size_t i = 0; i < config->n_peers; i++)
-		for (size_t j = 0; j < config->peers[i].n_allowed_ips; j++) {
-			const struct cv_prefix *prefix = &config->peers[i].allowed_ips[j];
-
-			if (prefix->bits == 0)
-				bits |= prefix->addr.family == AF_INET ? 1 : 2;
-		}
-	return bits;
+	return (cv_config_has_default(config, AF_INET) ? 1 : 0) |
+	       (cv_config_has_default(config, AF_INET6) ? 2 : 0);
 }
 
 /* A number that is free both as a table and, in all likelihood, as a mark. */

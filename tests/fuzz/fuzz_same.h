@@ -56,6 +56,8 @@ static inline void must_be_same(const struct cv_config *a, const struct cv_confi
 	must_be_same_prefixes(a->addresses, a->n_addresses, b->addresses, b->n_addresses);
 	must_be_same_addrs(a->dns, a->n_dns, b->dns, b->n_dns);
 	must_be_same_words(a->dns_search, a->n_dns_search, b->dns_search, b->n_dns_search);
+	must(a->auto_address == b->auto_address && a->auto_dns == b->auto_dns);
+	must(a->auto_routes == b->auto_routes);
 	must(a->table == b->table);
 	must(a->table != CV_CONFIG_TABLE_NUMBER || a->table_number == b->table_number);
 	for (size_t kind = 0; kind < CV_CONFIG_HOOK_KINDS; kind++) {

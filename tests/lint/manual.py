@@ -15,7 +15,7 @@ NETWORK = "Address = 10.77.0.1/24, fd77::1/64"
 POOL = [NETWORK, "# convoy: Pool = 10.77.0.0/24"]
 # What else must stand there, so that a key means something.
 BESIDE = {"KillSwitchAllowLan": ["# convoy: KillSwitch = yes"], "Pool": [NETWORK],
-          "PoolDNS": POOL, "PoolRoutes": POOL, "PoolMTU": POOL}
+          "PoolDNS": POOL, "PoolRoutes": POOL, "PoolMTU": POOL, "Routes": ["Address = auto"]}
 KEY_FILE = re.compile(r"(\w+KeyFile) = (\S+)")
 
 
@@ -48,6 +48,8 @@ def file_with(key, section, example):
         own.clear()
     own.append(example)
     own += BESIDE.get(key, [])
+    if key == "Routes":
+        peer.append("Endpoint = 192.0.2.1:51820")
     return "\n".join(["[Interface]", *interface, "[Peer]", *peer])
 
 

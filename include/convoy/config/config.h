@@ -146,6 +146,16 @@ struct cv_config {
 	struct cv_config_hooks hooks[CV_CONFIG_HOOK_KINDS];
 	bool save_config;
 
+	/*
+	 * Address, DNS and Routes = auto: the file has none, the peer is asked (grant.h), and what
+	 * it hands over stands in addresses, dns and routes. Without auto_routes the routes are
+	 * those of allowed_ips. Then there is one peer, and it has an endpoint.
+	 */
+	bool auto_address, auto_dns, auto_routes;
+	struct cv_prefix *routes; /* prefix[n_routes], host bits zero */
+	size_t n_routes;
+	uint32_t mtu_most; /* handed over: an automatic MTU is at most this; 0: not said */
+
 	/* Our own. */
 	uint32_t workers; /* 0: automatic */
 	enum cv_config_loop loop;
@@ -204,12 +214,18 @@ bool cv_config_has_pool(const struct cv_config *config);
  * Return: false when there is none, so when there is no pool. */
 bool cv_config_pool_network(const struct cv_config *config, enum cv_family family,
 			    struct cv_prefix *ret_network);
+/* Visit the prefixes that routes shall lead into the tunnel, ExcludeIPs not yet cut out. */
+void cv_config_each_route(const struct cv_config *config,
+			  void (*visit)(void *arg, const struct cv_prefix *prefix), void *arg);
+/* Whether routes that go by Table = auto have a default route of this family among them. */
+bool cv_config_has_default(const struct cv_config *config, uint8_t family);
 
 /**
  * cv_config_print() - write a config as a file that cv_config_parse() and wg-quick both read
  * @size:	of ret_text; 0 to learn the length
  *
- * Our own keys are written as "# convoy:" comments. The text holds the keys: wipe it.
+ * Our own keys are written as "# convoy:" comments. What a peer handed over is not: "auto" is,
+ * which wg-quick does not know for an address. The text holds the keys: wipe it.
  *
  * Return: bytes of the whole text without its end, as snprintf(3); it was cut when >= size.
  */

@@ -75,6 +75,9 @@ static void assert_same_interface(const struct cv_config *a, const struct cv_con
 	assert_int_equal(a->listen_port, b->listen_port);
 	assert_int_equal(a->has_fwmark, b->has_fwmark);
 	assert_int_equal(a->fwmark, b->fwmark);
+	assert_int_equal(a->auto_address, b->auto_address);
+	assert_int_equal(a->auto_dns, b->auto_dns);
+	assert_int_equal(a->auto_routes, b->auto_routes);
 	assert_int_equal(a->n_addresses, b->n_addresses);
 	assert_prefixes(a->addresses, b->addresses, a->n_addresses);
 	assert_int_equal(a->n_dns, b->n_dns);
@@ -158,6 +161,8 @@ static void printed_config_parses_to_the_same(void **state)
 {
 	round_trip(least);
 	round_trip(most);
+	round_trip("[Interface]\nPrivateKey = " KEY_A "\nAddress = auto\nDNS = lan, auto\n"
+		   "Routes = auto\n[Peer]\nPublicKey = " KEY_B "\nEndpoint = a.example:1\n");
 	round_trip("[Interface]\nPrivateKey = " KEY_A "\nTable = off\nOffload = off\n"
 		   "Loop = io_uring\nLogLevel = error\n");
 	round_trip("[Interface]\nPrivateKey = " KEY_A "\nTable = auto\nFwMark = off\n"
