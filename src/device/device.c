@@ -396,10 +396,11 @@ void cv_device_free(struct cv_device *device)
 cv_time cv_device_deadline(const struct cv_device *device)
 {
 	const struct cv_deadline *first = cv_deadlines_first(&device->deadlines);
+	cv_time asking = cv_device_asking_deadline(device);
 
 	if (device->messages_left)
 		return 0;
-	return first ? first->when : CV_TIME_NEVER;
+	return first && first->when < asking ? first->when : asking;
 }
 
 /* liburcu's caa_container_of() casts const away, which clang's -Wcast-qual does not let pass. */
@@ -416,6 +417,7 @@ void cv_device_turn(struct cv_device *device, cv_time now)
 	cv_device_grant_wishes(device, now);
 	while ((first = cv_deadlines_first(&device->deadlines)) && first->when <= now)
 		cv_device_fire_timers(device, peer_of(first), now);
+	cv_device_go_on_asking(device, now);
 	cv_graveyard_bury(&device->graveyard);
 }
 

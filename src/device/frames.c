@@ -140,13 +140,14 @@ static int heed(struct cv_device *device, const struct cv_index_entry *entry,
 	case CV_FRAME_GOODBYE:
 		end_session(device, peer, entry->keypair, now);
 		return 0;
+	case CV_FRAME_GRANT:
+		return cv_device_heed_grant(device, peer, &frame->grant, now);
 	case CV_FRAME_PROBE:
 		return cv_device_receive_probe(device, entry, frame, message->size, message->when,
 					       now);
 	case CV_FRAME_ECHO:
 		cv_device_receive_echo(device, entry, frame, message->when);
 		return 0;
-	case CV_FRAME_GRANT:
 		break;
 	case CV_FRAME_REQUEST:
 		return cv_device_hear_request(device, peer, now);

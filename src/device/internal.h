@@ -14,6 +14,7 @@
 #include <convoy/noise/lately.h>
 #include <convoy/noise/ratelimit.h>
 #include <convoy/path/path.h>
+#include <convoy/peer/asking.h>
 #include <convoy/peer/peer.h>
 
 #include "iface.h"
@@ -49,6 +50,14 @@ struct cv_device_counts {
 	uint64_t grants, grants_empty;
 };
 
+/* Whom we ask for our addresses, and what he answered. */
+struct cv_device_asking {
+	struct cv_asking when;
+	struct cv_key whom; /* while when.on */
+	bool has_grant;     /* which nobody took yet */
+	struct cv_grant grant;
+};
+
 struct cv_device {
 	struct cv_loop *loop;
 	struct cv_iface iface;
@@ -76,6 +85,7 @@ struct cv_device {
 
 	struct cv_peers *peers;
 	struct cv_deadlines deadlines;
+	struct cv_device_asking asking;
 
 	struct cv_path path; /* control's own: staged packets, keepalives, its drops */
 	struct cv_udp udp;   /* worker 0's sockets, shared */
@@ -187,6 +197,18 @@ int cv_device_hear_request(struct cv_device *device, struct cv_peer *peer, cv_ti
 void cv_device_confirm_mtu(struct cv_device *device, struct cv_peer *peer, cv_time now);
 /* An echo came, or its time has passed: send what follows, and use what was found. */
 void cv_device_search(struct cv_device *device, struct cv_peer *peer, cv_time now);
+
+/* asking.c: our addresses, handed over by a peer. */
+
+/* When cv_device_go_on_asking() wants to be called. */
+cv_time cv_device_asking_deadline(const struct cv_device *device);
+/* Send a request if it is time. */
+void cv_device_go_on_asking(struct cv_device *device, cv_time now);
+/* A session with the peer is there. */
+void cv_device_ask_anew(struct cv_device *device, const struct cv_peer *peer);
+/* A grant came. Return: 0, or -ENOTSUP when nobody asked that peer. */
+int cv_device_heed_grant(struct cv_device *device, const struct cv_peer *peer,
+			 const struct cv_grant *grant, cv_time now);
 
 /* session.c: indices and keypairs. */
 

@@ -98,6 +98,7 @@ void cv_device_handshake_complete(struct cv_device *device, struct cv_peer *peer
 {
 	cv_timers_handshake_complete(&peer->timers);
 	__atomic_store_n(&peer->last_handshake_wall, cv_clock_wall(), __ATOMIC_RELAXED);
+	cv_device_ask_anew(device, peer);
 }
 
 void cv_device_fire_timers(struct cv_device *device, struct cv_peer *peer, cv_time now)
