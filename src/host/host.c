@@ -32,7 +32,7 @@ struct cv_host {
 
 static bool asks(const struct cv_config *config)
 {
-	return config->kill_switch || config->n_dns > 0 || cv_hooks_any(config);
+	return config->kill_switch || config->auto_dns || config->n_dns > 0 || cv_hooks_any(config);
 }
 
 /* Where nothing can be noted nothing must be changed. */
@@ -135,11 +135,14 @@ static int watch_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static bool send_request(const struct cv_host *host, enum cv_keeper_command command, uint32_t mark)
+static bool send_request(const struct cv_host *host, const struct cv_keeper_request *request)
 {
-	const struct cv_keeper_request request = { command, mark };
+	return send(host->socket, request, sizeof(*request), MSG_NOSIGNAL) == sizeof(*request);
+}
 
-	return send(host->socket, &request, sizeof(request), MSG_NOSIGNAL) == sizeof(request);
+static void cancel(const struct cv_host *host)
+{
+	send_request(host, &(struct cv_keeper_request){ .command = CV_KEEPER_CANCEL });
 }
 
 /* Turn the tunnel's loop until an answer is there, or somebody does not want to wait for it. */
@@ -149,7 +152,7 @@ static void turn_until_answered(const struct cv_host *host)
 
 	while (poll(&answer, 1, 0) == 0)
 		if (!host->turn(host->turn_arg)) {
-			send_request(host, CV_KEEPER_CANCEL, 0);
+			cancel(host);
 			return;
 		}
 }
@@ -168,7 +171,7 @@ static bool await_reply(const struct cv_host *host, struct cv_keeper_reply *ret_
 			n = recv(host->socket, ret_reply, sizeof(*ret_reply), 0);
 			break;
 		}
-		send_request(host, CV_KEEPER_CANCEL, 0);
+		cancel(host);
 		each[1].fd = -1;
 	}
 	if (signals >= 0)
@@ -176,8 +179,7 @@ static bool await_reply(const struct cv_host *host, struct cv_keeper_reply *ret_
 	return n == sizeof(*ret_reply);
 }
 
-static int request(struct cv_host *host, enum cv_keeper_command command, uint32_t mark,
-		   bool turning)
+static int ask(struct cv_host *host, const struct cv_keeper_request *request, bool turning)
 {
 	struct cv_keeper_reply reply;
 	bool sent;
@@ -188,7 +190,7 @@ static int request(struct cv_host *host, enum cv_keeper_command command, uint32_
 		cv_log_err("%s: a hook is running; try again when it has ended", host->name);
 		return -EBUSY;
 	}
-	sent = send_request(host, command, mark);
+	sent = send_request(host, request);
 	if (sent && turning && host->turn) {
 		host->busy = true;
 		turn_until_answered(host);
@@ -198,6 +200,12 @@ static int request(struct cv_host *host, enum cv_keeper_command command, uint32_
 		return reply.result;
 	cv_log_err("%s: the keeper is gone; hooks, DNS and firewall stay as they are", host->name);
 	return -EPIPE;
+}
+
+static int request(struct cv_host *host, enum cv_keeper_command command, uint32_t mark,
+		   bool turning)
+{
+	return ask(host, &(struct cv_keeper_request){ .command = command, .mark = mark }, turning);
 }
 
 void cv_host_set_turn(struct cv_host *host, bool (*turn)(void *arg), void *arg)
@@ -233,16 +241,29 @@ void cv_host_after_down(struct cv_host *host)
 	request(host, CV_KEEPER_AFTER_DOWN, 0, false);
 }
 
-int cv_host_change(struct cv_host *host, const struct cv_config *to)
+/* Without a keeper nothing may be asked for. */
+static int do_without(const struct cv_config *to)
 {
-	if (host)
-		return request(host, CV_KEEPER_CHANGE, 0, false);
 	if (!asks(to))
 		return 0;
 	cv_log_err("%s: this tunnel was started without the means for hooks, DNS or KillSwitch; "
 		   "start it again",
 		   to->name);
 	return -EOPNOTSUPP;
+}
+
+int cv_host_change(struct cv_host *host, const struct cv_config *to)
+{
+	return host ? request(host, CV_KEEPER_CHANGE, 0, false) : do_without(to);
+}
+
+int cv_host_hand_over(struct cv_host *host, const struct cv_config *to,
+		      const struct cv_grant *grant)
+{
+	const struct cv_keeper_request request = { .command = CV_KEEPER_HAND_OVER,
+						   .grant = *grant };
+
+	return host ? ask(host, &request, false) : do_without(to);
 }
 
 int cv_host_change_mark(struct cv_host *host, uint32_t fwmark)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include <convoy/base/addr.h>
+#include <convoy/base/grant.h>
 #include <convoy/config/config.h>
 #include <convoy/host/host.h>
 #include <convoy/log/log.h>
@@ -137,12 +138,14 @@ enum cv_keeper_command {
 	CV_KEEPER_AFTER_DOWN,
 	CV_KEEPER_CHANGE,
 	CV_KEEPER_CHANGE_MARK,
+	CV_KEEPER_HAND_OVER,
 	CV_KEEPER_CANCEL, /* has no reply: the hook that runs shall end */
 };
 
 struct cv_keeper_request {
 	uint32_t command;
 	uint32_t mark;
+	struct cv_grant grant; /* of HAND_OVER */
 };
 
 struct cv_keeper_reply {

@@ -5,11 +5,13 @@
  * thing after the other: a request comes, is done, and is answered. A request is a number from a
  * list; all else it knows from the config as it was read, its own copy without keys. A change of
  * config is no exception: it reads the file itself, so that a tunnel which somebody took over
- *cannot make it run anything.
+ *cannot make it run anything. What a peer granted comes as addresses, and is judged here once more
+ *by what the file allows.
  *
  *	BEFORE_UP	kill switch, PreUp
  *	AFTER_UP	guard, DNS, PostUp; the kill switch now without its door for DNS
  *	BEFORE_DOWN	PreDown, DNS back
+ *	HAND_OVER	addresses and name servers that a peer granted
  *	AFTER_DOWN	guard and kill switch away, PostDown; the end
  *	the socket ends	the tunnel was killed: as the two before, but the kill switch stays
  *
@@ -30,6 +32,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <convoy/config/grant.h>
 #include <convoy/crypto/secret.h>
 
 #include "internal.h"
@@ -42,6 +45,7 @@ struct keeper {
 	bool stood_before; /* the kill switch, when we came */
 	bool up;           /* AFTER_UP was done to its end, so hooks of the end run */
 	bool done;
+	struct cv_grant grant; /* of the one peer, for as long as the file asks that one */
 };
 
 /* Up and down ------------------------------------------------------------------------------ */
@@ -183,6 +187,52 @@ static int read_config(const struct keeper *keeper, struct cv_config *ret_config
 	return r;
 }
 
+static bool asks_the_same(const struct cv_config *from, const struct cv_config *to)
+{
+	return from->auto_address && to->auto_address && from->n_peers == 1 && to->n_peers == 1 &&
+	       cv_key_equal(&from->peers[0].public_key, &to->peers[0].public_key);
+}
+
+/* Into the place of "auto", what the file allows. */
+static int use_grant(const struct cv_grant *grant, struct cv_config *config)
+{
+	struct cv_grant admitted;
+
+	cv_config_admit(config, grant, NULL, NULL, NULL, &admitted);
+	return cv_config_hand_over(config, &admitted);
+}
+
+static int hand_over(struct keeper *keeper, const struct cv_grant *grant)
+{
+	struct cv_config *config = keeper->config;
+	int r = 0;
+
+	if (!config->auto_address)
+		return -EINVAL;
+	keeper->grant = *grant;
+	cv_config_forget_grant(config);
+	r = use_grant(grant, config);
+	if (r < 0 || !keeper->up) /* else AFTER_UP does it */
+		return r;
+	if (config->kill_switch)
+		r = cv_killswitch_install(keeper->state, config, false);
+	return r < 0 ? r : cv_dns_set(keeper->state, config);
+}
+
+static int become(struct keeper *keeper, struct cv_config *to)
+{
+	int r;
+
+	if (!asks_the_same(keeper->config, to))
+		keeper->grant = (struct cv_grant){ 0 };
+	r = to->auto_address ? use_grant(&keeper->grant, to) : 0;
+	if (r == 0 && to->kill_switch)
+		r = cv_killswitch_install(keeper->state, to, false);
+	else if (r == 0)
+		r = cv_killswitch_remove(keeper->state);
+	return r < 0 ? r : cv_dns_set(keeper->state, to);
+}
+
 static int change(struct keeper *keeper)
 {
 	struct cv_config to;
@@ -194,12 +244,7 @@ static int change(struct keeper *keeper)
 				   strerror(-r));
 		return r;
 	}
-	if (to.kill_switch)
-		r = cv_killswitch_install(keeper->state, &to, false);
-	else
-		r = cv_killswitch_remove(keeper->state);
-	if (r == 0)
-		r = cv_dns_set(keeper->state, &to);
+	r = become(keeper, &to);
 	if (r < 0) {
 		cv_config_free(&to);
 		return r;
@@ -228,6 +273,8 @@ static int obey(struct keeper *keeper, const struct cv_keeper_request *request)
 		return change(keeper);
 	case CV_KEEPER_CHANGE_MARK:
 		return change_mark(keeper, request->mark);
+	case CV_KEEPER_HAND_OVER:
+		return hand_over(keeper, &request->grant);
 	default:
 		return -EINVAL;
 	}

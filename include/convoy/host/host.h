@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <convoy/base/grant.h>
 #include <convoy/config/config.h>
 
 struct cv_host;
@@ -100,6 +101,19 @@ int cv_host_change_mark(struct cv_host *host, uint32_t fwmark);
  * nothing; or another -errno after the reason was logged (-EBUSY: the tunnel runs).
  */
 int cv_host_restore(const char *name);
+
+/**
+ * cv_host_hand_over() - a peer handed addresses and name servers over
+ * @to:		the config that has them
+ * @grant:	what was admitted of them; the keeper judges by itself what its file allows
+ *
+ * They are kept over cv_host_change() as long as the file asks the same peer.
+ *
+ * Return: 0 or -errno after the reason was logged (-EOPNOTSUPP: there is no keeper to set the name
+ * servers).
+ */
+int cv_host_hand_over(struct cv_host *host, const struct cv_config *to,
+		      const struct cv_grant *grant);
 
 /* Let go of the keeper and wait for its end. Without cv_host_after_down() that is a crash: the
  * right thing for an end that nobody asked for, since the kill switch stays. */
