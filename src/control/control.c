@@ -12,6 +12,7 @@
  * SIGINT end the tunnel, SIGHUP reloads, SIGUSR2 prints the counters (as OpenVPN's does).
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,13 +148,7 @@ void cv_control_adopt(const struct cv_control *control, struct cv_config *config
 
 static bool has_default_route(const struct cv_config *config)
 {
-	if (config->table != CV_CONFIG_TABLE_AUTO)
-		return false;
-	for (size_t i = 0; i < config->n_peers; i++)
-		for (size_t j = 0; j < config->peers[i].n_allowed_ips; j++)
-			if (config->peers[i].allowed_ips[j].bits == 0)
-				return true;
-	return false;
+	return cv_config_has_default(config, AF_INET) || cv_config_has_default(config, AF_INET6);
 }
 
 uint32_t cv_control_guard_mark(const struct cv_control *control)
@@ -205,6 +200,7 @@ static int begin_device(struct cv_control *control)
 	cv_log_info("%s: capabilities %s", control->config.name,
 		    cv_device_capabilities(control->device, text));
 	cv_resolver_turn(control->resolver, cv_clock_now());
+	cv_control_ask(control);
 	return cv_pool_begin(control->pool);
 }
 
@@ -213,13 +209,13 @@ static cv_time first(cv_time a, cv_time b)
 	return a < b ? a : b;
 }
 
-static int turn(struct cv_control *control)
+int cv_control_turn(struct cv_control *control, cv_time latest)
 {
 	cv_time ours = first(cv_uapi_deadline(control->uapi),
 			     first(cv_notify_deadline(control->notify),
 				   cv_resolver_deadline(control->resolver)));
-	int r = cv_loop_turn(control->loop, first(ours, cv_device_deadline(control->device)), NULL,
-			     NULL);
+	cv_time deadline = first(first(ours, latest), cv_device_deadline(control->device));
+	int r = cv_loop_turn(control->loop, deadline, NULL, NULL);
 	cv_time now = cv_clock_now();
 
 	if (r < 0)
@@ -237,7 +233,7 @@ static bool turn_for_hook(void *arg)
 {
 	struct cv_control *control = arg;
 
-	return turn(control) == 0 && !control->stop;
+	return cv_control_turn(control, CV_TIME_NEVER) == 0 && !control->stop;
 }
 
 static bool keeper_ready(struct cv_watch *watch, uint32_t revents)
@@ -272,6 +268,8 @@ static int begin(struct cv_control *control)
 	if (r == 0)
 		r = work_while_hooks_run(control);
 	if (r == 0)
+		r = cv_control_await_grant(control);
+	if (r == 0)
 		r = cv_host_after_up(control->host, cv_control_guard_mark(control));
 	return r;
 }
@@ -286,8 +284,11 @@ static int turn_until_over(struct cv_control *control)
 {
 	int r = 0;
 
-	while (r == 0 && !is_over(control))
-		r = turn(control);
+	while (r == 0 && !is_over(control)) {
+		if (cv_control_take_grant(control))
+			cv_notify_ready(control->notify, cv_control_status(control));
+		r = cv_control_turn(control, CV_TIME_NEVER);
+	}
 	return r;
 }
 
@@ -297,7 +298,7 @@ static int live(struct cv_control *control)
 	int r;
 
 	cv_log_info("%s: running", name);
-	cv_notify_ready(control->notify, "running");
+	cv_notify_ready(control->notify, cv_control_status(control));
 	r = turn_until_over(control);
 	if (r < 0)
 		cv_log_err("%s: the event loop failed: %s", name, strerror(-r));

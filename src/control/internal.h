@@ -21,9 +21,19 @@ struct cv_lookups;
 struct cv_resolver;
 struct cv_pool;
 
+/* What the peer that Address = auto asks handed over. */
+struct cv_handed {
+	struct cv_key by;
+	bool is_empty; /* the last grant had no address for us, which was told */
+	bool has;      /* config has what was admitted of these */
+	struct cv_grant came, admitted;
+	struct cv_addr endpoint; /* of the peer, when that came */
+};
+
 struct cv_control {
 	const struct cv_control_options *options;
 	struct cv_config config; /* what runs now; its keys are wiped at the end */
+	struct cv_handed handed;
 	struct cv_loop *loop;
 	struct cv_device *device;
 	struct cv_watch signals;
@@ -117,6 +127,25 @@ void cv_control_adopt(const struct cv_control *control, struct cv_config *config
 /* As cv_host_after_up() wants it: the mark by which our own datagrams keep out of a default route
  * that the tunnel has, 0: it has none. */
 uint32_t cv_control_guard_mark(const struct cv_control *control);
+
+/* Once around the loop, waiting no longer than that. Return: 0 or -errno. */
+int cv_control_turn(struct cv_control *control, cv_time latest);
+
+/* granted.c: Address = auto. */
+enum { CV_GRANT_AWAIT_S = 10 };
+/* Ask whom the config says, or nobody. */
+void cv_control_ask(struct cv_control *control);
+/* Use what was granted, if something was. Not while a hook runs: the keeper is busy then. Return:
+ * whether the tunnel has other addresses now. */
+bool cv_control_take_grant(struct cv_control *control);
+/* Turn until there is an address, or it is clear that none comes soon, which is told. Return: 0,
+ * also without an address, or -errno. */
+int cv_control_await_grant(struct cv_control *control);
+/* A config was read: put into it what was handed over, if it asks the same peer. Return: 0 or
+ * -ENOMEM. */
+int cv_control_keep_grant(struct cv_control *control, struct cv_config *to);
+/* What systemd is told of a tunnel that runs. */
+const char *cv_control_status(const struct cv_control *control);
 
 /* reload.c */
 

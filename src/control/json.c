@@ -7,7 +7,8 @@
  * are those of the script wg-json of wireguard-tools, and as there what is zero or not set is left
  * out. Secrets are "(hidden)", as `wg show` has them. Ours beside them, for the tunnel: "up",
  * "mtu", "version", "capabilities", "drops" by reason, "counters", and "clock", seconds of a clock
- * that only counts on, so that a reader of two answers can make rates; for a peer: "friendlyName",
+ * that only counts on, so that a reader of two answers can make rates, and with Address = auto
+ * "handedOver": "by" whom, "addresses", "mtu", "dns" and "routes"; for a peer: "friendlyName",
  * "source" (the address of ours that it is spoken to from), "sessionAge" in seconds,
  * "wantsSession", "queuedPackets", "sendError", "extensions" ("convoy",
  * "foreign" or "off"), "cipher" of a session that has not WireGuard's, and "path" to another
@@ -55,13 +56,13 @@ static double seconds(cv_time ns)
 	return (double)(ns / CV_NS_PER_MS) / 1000;
 }
 
-static json_t *describe_allowed_ips(const struct cv_roll *roll)
+static json_t *list_prefixes(const struct cv_prefix *prefixes, size_t n)
 {
 	json_t *list = json_array();
 	char text[CV_PREFIX_TEXT_MAX];
 
-	for (size_t i = 0; i < roll->n_allowed_ips; i++) {
-		const char *prefix = cv_prefix_format(&roll->allowed_ips[i], text);
+	for (size_t i = 0; i < n; i++) {
+		const char *prefix = cv_prefix_format(&prefixes[i], text);
 
 		if (json_array_append_new(list, json_string(prefix)) < 0) {
 			json_decref(list);
@@ -69,6 +70,37 @@ static json_t *describe_allowed_ips(const struct cv_roll *roll)
 		}
 	}
 	return list;
+}
+
+static json_t *list_addresses(const struct cv_addr *addresses, size_t n)
+{
+	json_t *list = json_array();
+	char text[CV_ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_string(cv_addr_format(&addresses[i], text))) <
+		    0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+/* What the peer said, as far as it is in use. */
+static json_t *describe_handed_over(const struct cv_control *control)
+{
+	const struct cv_config *config = &control->config;
+	json_t *object = json_object();
+	char key[CV_KEY_BASE64_LEN + 1];
+
+	set_text(&object, "by", cv_key_to_base64(&control->handed.by, key));
+	set(&object, "addresses", list_prefixes(config->addresses, config->n_addresses));
+	set_number(&object, "mtu", config->mtu_most);
+	if (config->auto_dns)
+		set(&object, "dns", list_addresses(config->dns, config->n_dns));
+	if (config->auto_routes)
+		set(&object, "routes", list_prefixes(config->routes, config->n_routes));
+	return object;
 }
 
 /* NULL: not known yet. */
@@ -140,7 +172,7 @@ static json_t *describe_peer(const struct cv_roll *roll, cv_time now)
 	set_number(&object, "transferRx", peer->rx_bytes);
 	set_number(&object, "transferTx", peer->tx_bytes);
 	set_number(&object, "persistentKeepalive", peer->keepalive_s);
-	set(&object, "allowedIps", describe_allowed_ips(roll));
+	set(&object, "allowedIps", list_prefixes(roll->allowed_ips, roll->n_allowed_ips));
 	return object;
 }
 
@@ -207,6 +239,8 @@ static json_t *describe(struct cv_control *control, const struct cv_device_show 
 	set_number(&object, "fwmark", show->fwmark);
 	set(&object, "up", json_boolean(show->up));
 	set_number(&object, "mtu", show->mtu);
+	if (control->config.auto_address)
+		set(&object, "handedOver", describe_handed_over(control));
 	set_text(&object, "version", CV_VERSION);
 	set(&object, "capabilities", describe_capabilities(control->device));
 	cv_device_stats(control->device, visit, &counters);

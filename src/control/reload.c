@@ -108,7 +108,9 @@ static int apply(struct cv_control *control, struct cv_config *to, FILE *finding
 	int r, changed;
 
 	cv_control_adopt(control, to);
-	r = change_outside(control, to, findings);
+	r = cv_control_keep_grant(control, to);
+	if (r == 0)
+		r = change_outside(control, to, findings);
 	if (r < 0) {
 		cv_control_adopt(control, &control->config);
 		cv_config_free(to);
@@ -118,6 +120,7 @@ static int apply(struct cv_control *control, struct cv_config *to, FILE *finding
 	r = change_inside(control, to);
 	cv_config_free(&control->config);
 	control->config = *to;
+	cv_control_ask(control);
 	cv_host_change_mark(control->host, cv_control_guard_mark(control));
 	changed = cv_resolver_change(control->resolver);
 	cv_pool_announce(control->pool);
@@ -159,6 +162,7 @@ int cv_control_reload(struct cv_control *control, FILE *findings)
 	r = reload(control, findings);
 	/* With many peers the old file and the comparison were large. */
 	malloc_trim(0);
-	cv_notify_ready(control->notify, r < 0 ? "running; the last reload failed" : "running");
+	cv_notify_ready(control->notify,
+			r < 0 ? "running; the last reload failed" : cv_control_status(control));
 	return r;
 }

@@ -110,18 +110,32 @@ static const char *size_text(double bytes, char ret_text[SIZE_TEXT_MAX])
 	return ret_text;
 }
 
-/* One line, parts separated by commas, or "(none)". */
-static void put_allowed_ips(const struct page *page, const json_t *list)
+/* One line, parts separated by commas, or what to say when there are none. */
+static void put_list(const struct page *page, const char *label, const json_t *list,
+		     const char *none, const char *behind)
 {
 	const json_t *item;
 	size_t i;
 
-	fprintf(page->out, "  %sallowed ips%s: %s", style(page, bold), style(page, plain),
-		json_array_size(list) ? "" : "(none)");
+	fprintf(page->out, "  %s%s%s: %s", style(page, bold), label, style(page, plain),
+		json_array_size(list) ? "" : none);
 	json_array_foreach(list, i, item)
 		fprintf(page->out, "%s%s", i ? ", " : "",
 			json_is_string(item) ? json_string_value(item) : "?");
-	fputc('\n', page->out);
+	fprintf(page->out, "%s\n", json_array_size(list) ? behind : "");
+}
+
+/* Address = auto. */
+static void put_handed_over(const struct page *page, const json_t *handed)
+{
+	if (!handed)
+		return;
+	put_list(page, "address", json_object_get(handed, "addresses"),
+		 "none yet, the peer is asked", " (handed over)");
+	if (json_array_size(json_object_get(handed, "dns")))
+		put_list(page, "dns", json_object_get(handed, "dns"), "", " (handed over)");
+	if (json_array_size(json_object_get(handed, "routes")))
+		put_list(page, "routes", json_object_get(handed, "routes"), "", " (handed over)");
 }
 
 static void put_handshake(const struct page *page, double at, int64_t wall_s)
@@ -209,7 +223,7 @@ static void put_peer(const struct page *page, const char *key, const json_t *now
 	put_text(page, "preshared key", cv_look_text(now, "presharedKey"));
 	put_text(page, "endpoint", cv_look_text(now, "endpoint"));
 	put_text(page, "our address", cv_look_text(now, "source"));
-	put_allowed_ips(page, json_object_get(now, "allowedIps"));
+	put_list(page, "allowed ips", json_object_get(now, "allowedIps"), "(none)", "");
 	put_handshake(page, cv_look_number(now, "latestHandshake"), wall_s);
 	put_session(page, now);
 	put_path(page, json_object_get(now, "path"));
@@ -265,6 +279,7 @@ static void put_interface(const struct page *page, const char *name, const json_
 		put(page, "link", "down; `ip link set %s up` brings it up", name);
 	if (mtu > 0)
 		put(page, "mtu", "%.0f", mtu);
+	put_handed_over(page, json_object_get(tunnel, "handedOver"));
 	put_capabilities(page, json_object_get(tunnel, "capabilities"));
 	put_drops(page, json_object_get(tunnel, "drops"));
 }
