@@ -46,19 +46,17 @@ cv_time cv_device_asking_deadline(const struct cv_device *device)
 	return device->up ? cv_asking_deadline(&device->asking.when) : CV_TIME_NEVER;
 }
 
-/* Return: whether it went out; else a handshake is under way, or there is no such peer. */
+/* Return: whether it went out; else a handshake is under way, or there is nobody to say it to. */
 static bool say_request(struct cv_device *device, cv_time now)
 {
 	const struct cv_frame request = { .kind = CV_FRAME_REQUEST };
 	struct cv_peer *peer = cv_peers_find(device->peers, device->asking.whom.b);
 	bool sent;
 
-	if (!peer)
+	if (!peer || peer->extension.off)
 		return false;
-	sent = cv_path_frame(&device->path, peer, cv_rcu_read(&peer->current), &request, 0, now);
-	if (sent)
-		cv_device_flush(device, now);
-	else if (!cv_timers_is_trying(&peer->timers))
+	sent = cv_device_say(device, peer, cv_rcu_read(&peer->current), &request, 0, now);
+	if (!sent && !cv_timers_is_trying(&peer->timers))
 		cv_device_initiate(device, peer, false, now);
 	cv_device_plan(device, peer);
 	return sent;

@@ -3,11 +3,13 @@
  *
  * Oracle: a slow reader of the tables in conf/convoy-wire.md says what it is and what is in it;
  * what was read is written, is read again and is the same; zeros behind it change nothing, and
- * neither does what is cut off behind the longest frame.
+ * neither does what is cut off behind the longest frame. What a file admits of a grant was in it,
+ * lies within the file's bounds, and is admitted again whole; each other token was refused once.
  */
 #include <errno.h>
 #include <netinet/in.h>
 
+#include <convoy/config/grant.h>
 #include <convoy/noise/frame.h>
 
 #include "fuzz.h"
@@ -199,6 +201,105 @@ static void check_write(const struct cv_frame *frame)
 	free(text);
 }
 
+/* Grants ---------------------------------------------------------------------------------- */
+
+/* Bit by bit. */
+static bool lies_within(const struct cv_prefix *outer, const struct cv_prefix *inner)
+{
+	if (outer->addr.family != inner->addr.family || inner->bits < outer->bits)
+		return false;
+	for (unsigned i = 0; i < outer->bits; i++)
+		if ((outer->addr.b[i / 8] ^ inner->addr.b[i / 8]) >> (7 - i % 8) & 1)
+			return false;
+	return true;
+}
+
+static bool is_host(const struct cv_addr *addr)
+{
+	if (addr->family == AF_INET)
+		return addr->b[0] != 0 && addr->b[0] != 127 && addr->b[0] < 224;
+	return addr->b[0] != 0xff && (addr->b[0] != 0xfe || addr->b[1] >> 6 != 2);
+}
+
+static void must_be_admitted(const struct cv_config *config, const struct cv_prefix *endpoint,
+			     const struct cv_grant *grant)
+{
+	const struct cv_prefix *allowed = config->peers[0].allowed_ips;
+
+	for (size_t i = 0; i < grant->routes_n; i++) {
+		const struct cv_prefix *route = &grant->routes[i];
+
+		must(lies_within(&allowed[0], route) || lies_within(&allowed[1], route));
+		must(route->bits == 0 || !lies_within(route, endpoint));
+	}
+	for (size_t i = 0; i < grant->dns_n; i++)
+		must(is_host(&grant->dns[i]));
+	must(!grant->mtu || grant->mtu >= (grant->address6.addr.family ? 1280 : 576));
+}
+
+static void must_be_granted(const struct cv_config *config, const struct cv_prefix *endpoint,
+			    const struct cv_prefix *said, const struct cv_prefix *admitted)
+{
+	const struct cv_prefix *allowed = config->peers[0].allowed_ips;
+	bool alone = admitted->bits == cv_addr_bits(admitted->addr.family);
+
+	if (!admitted->addr.family)
+		return;
+	must(cv_addr_equal(&said->addr, &admitted->addr) && is_host(&admitted->addr));
+	must(alone || admitted->bits == said->bits);
+	must(!cv_addr_equal(&endpoint->addr, &admitted->addr));
+	must(alone || lies_within(&allowed[0], admitted) || lies_within(&allowed[1], admitted));
+	must(alone || !lies_within(admitted, endpoint));
+}
+
+static void count(void *arg, const char *what, const char *why)
+{
+	must(*what && *why);
+	++*(size_t *)arg;
+}
+
+static size_t tokens(const struct cv_grant *grant)
+{
+	return (grant->address4.addr.family != 0) + (grant->address6.addr.family != 0) +
+	       (grant->mtu != 0) + grant->dns_n + grant->routes_n;
+}
+
+static size_t narrowed(const struct cv_prefix *said, const struct cv_prefix *admitted)
+{
+	return admitted->addr.family && said->bits != admitted->bits;
+}
+
+/* `how`: which of two files, and where the peer is. */
+static void check_admission(const struct cv_grant *said, uint8_t how)
+{
+	const char *const texts[] = { how & 1 ? "0.0.0.0/0" : "10.0.0.0/8",
+				      how & 2 ? "::/0" : "fd00::/8" };
+	struct cv_prefix allowed[2], endpoint;
+	struct cv_config_peer peer = { .allowed_ips = allowed, .n_allowed_ips = 2 };
+	const struct cv_config config = { .auto_address = true,
+					  .auto_dns = true,
+					  .auto_routes = true,
+					  .peers = &peer,
+					  .n_peers = 1 };
+	struct cv_grant admitted, again;
+	size_t refused = 0;
+
+	for (int i = 0; i < 2; i++)
+		must(cv_prefix_parse(texts[i], &allowed[i]) == 0);
+	must(cv_prefix_parse(how & 4 ? "10.1.2.3" : "fd00::1:2", &endpoint) == 0);
+	cv_config_admit(&config, said, &endpoint.addr, count, &refused, &admitted);
+	must_be_admitted(&config, &endpoint, &admitted);
+	must_be_granted(&config, &endpoint, &said->address4, &admitted.address4);
+	must_be_granted(&config, &endpoint, &said->address6, &admitted.address6);
+	must(tokens(said) + narrowed(&said->address4, &admitted.address4) +
+		     narrowed(&said->address6, &admitted.address6) ==
+	     tokens(&admitted) + refused);
+	refused = 0;
+	cv_config_admit(&config, &admitted, &endpoint.addr, count, &refused, &again);
+	must(refused == 0);
+	must(!memcmp(&again, &admitted, offsetof(struct cv_grant, routes) + sizeof(again.routes)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cv_frame expected, frame;
@@ -212,6 +313,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(cv_frame_is(data, size));
 	must_be_same(&frame, &expected);
 	check_write(&frame);
+	if (frame.kind == CV_FRAME_GRANT)
+		check_admission(&frame.grant, data[size - 1]);
 	memcpy(padded, data, size < sizeof(padded) ? size : sizeof(padded));
 	must(parse(padded, sizeof(padded), &frame) == 0);
 	must_be_same(&frame, &expected);

@@ -5,8 +5,8 @@
  * TUN; the device comes under load, or its socket fails; any bytes arrive; the peer sends an
  * initiation, a response, a cookie reply, data, a frame, under one suite or the other, which arrive
  * as they are or changed; something that was sent before arrives again, from elsewhere; a stranger
- * who knows our public key initiates; the device says goodbye. The peer hears and understands
- * whatever the device sends.
+ * who knows our public key initiates; the device says goodbye, or asks the peer for addresses. The
+ * peer hears and understands whatever the device sends.
  *
  * Oracle: what is not the peer's own word, fresh and unchanged, is answered by no more bytes than
  * it had, changes nothing that we know of the peer, and is counted once; nothing comes out that the
@@ -114,6 +114,7 @@ static uint32_t read_frame(struct input *input, uint8_t how, uint8_t *plain)
 		frame.probed = peer.probes[how & 7].size;
 		frame.mark.clock_us = frame.offer.cost_ns[0] << 20;
 		frame.received = (struct cv_received){ how >> 5, how >> 4, how };
+		frame.grant.mtu = frame.kind == CV_FRAME_GRANT ? read8(input) : 0;
 		len = (uint32_t)cv_frame_write(&frame, plain);
 		if (frame.kind == CV_FRAME_PROBE)
 			len = pad(plain, len, read8(input));
@@ -210,6 +211,13 @@ static size_t read_message(struct input *input, uint8_t what, uint8_t how, uint8
 	if (len)
 		note(out, len, NULL, 0);
 	return len;
+}
+
+/* Requests go out as time passes only, so that what is an answer to an arrival can be told. */
+static void rest_asking(void)
+{
+	if (world.device.asking.when.on)
+		world.device.asking.when.earliest = world.now + 1;
 }
 
 static void pass_time(struct input *input)
@@ -365,6 +373,7 @@ static void must_recover(void)
 	world.wall_ns += (int64_t)STEPS_MAX * 2 * 3600 * CV_NS_PER_S;
 	first = world.n_sent;
 	world_turn();
+	rest_asking();
 	far_hear(&peer, &aead, first);
 
 	said.n = 0;
@@ -413,9 +422,15 @@ static void give(void *arg, const struct cv_key *public_key)
 	cv_device_grant(&world.device, public_key, &world_gift, world.now);
 }
 
-/* What it says of itself beyond WireGuard. */
+/* What it says of itself beyond WireGuard, and whether it asks the peer for addresses. */
 static void set_extension(uint8_t how)
 {
+	struct cv_key whom;
+
+	memcpy(whom.b, peer.self.public_key, sizeof(whom.b));
+	cv_device_ask(&world.device, NULL, world.now);
+	if (how & 16)
+		cv_device_ask(&world.device, &whom, world.now);
 	world.device.offer.cost_ns[CV_SUITE_CHACHA20_POLY1305] = how & 8 ? 0 : 1000;
 	world.device.offer.cost_ns[CV_SUITE_AES256_GCM] = how & 4 || !gcm ? 0 : 300;
 	world.peer->extension.off = how & 2;
@@ -440,6 +455,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world.bystander = world_add_peer(bystander.public_key, 2, &bystander_at);
 	how = read8(&input);
 	set_extension(how);
+	world_turn();
+	rest_asking();
 	psk[0] = how & 1;
 	cv_handshake_set_psk(world.peer->handshake, psk);
 	cv_handshake_set_psk(&peer.handshake, psk);

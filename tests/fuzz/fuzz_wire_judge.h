@@ -2,8 +2,10 @@
  * arrival. */
 #pragma once
 
+#include <convoy/device/asking.h>
+
 #include "flow_packets.h"
-#include "fuzz_world.h"
+#include "fuzz_knowledge.h"
 
 enum {
 	SAID_MAX = 128,
@@ -34,66 +36,6 @@ static struct {
 	uint16_t echoed; /* the largest probe of the device's that was */
 } said;
 
-/* Knowledge ------------------------------------------------------------------------------- */
-
-/* What the device knows of a peer. */
-struct knowledge {
-	struct cv_handshake handshake;
-	const struct cv_index_entry *entry;
-	const struct cv_keypair *current, *next, *previous;
-	uint64_t rx_bytes, tx_bytes;
-	cv_time last_initiation;
-	struct cv_timers timers;
-	struct cv_endpoint remote;
-	struct cv_source local;
-	struct cv_extension extension;
-	struct cv_probing probing;
-	cv_time last_request;
-	const struct cv_suite_keys *suite, *sealing; /* of current */
-};
-
-static void recall(struct cv_peer *of, struct knowledge *ret_knowledge)
-{
-	bool plain;
-
-	memset(ret_knowledge, 0, sizeof(*ret_knowledge));
-	memcpy(&ret_knowledge->handshake, of->handshake, sizeof(*of->handshake));
-	ret_knowledge->entry = of->handshake_entry;
-	ret_knowledge->current = of->current;
-	ret_knowledge->next = of->next;
-	ret_knowledge->previous = of->previous;
-	ret_knowledge->rx_bytes = of->rx_bytes;
-	ret_knowledge->tx_bytes = of->tx_bytes;
-	ret_knowledge->last_initiation = of->last_initiation;
-	memcpy(&ret_knowledge->timers, &of->timers, sizeof(of->timers));
-	cv_peer_endpoint(of, world.now, &ret_knowledge->remote, &ret_knowledge->local, &plain);
-	memcpy(&ret_knowledge->extension, &of->extension, sizeof(of->extension));
-	if (of->probing)
-		memcpy(&ret_knowledge->probing, of->probing, sizeof(*of->probing));
-	ret_knowledge->last_request = of->last_request;
-	ret_knowledge->suite = of->current ? of->current->suite : NULL;
-	ret_knowledge->sealing = of->current ? of->current->sealing : NULL;
-}
-
-static void must_be_unchanged(struct cv_peer *of, const struct knowledge *before)
-{
-	struct knowledge now;
-
-	recall(of, &now);
-	must(!memcmp(&now.handshake, &before->handshake, sizeof(now.handshake)));
-	must(now.entry == before->entry && now.current == before->current);
-	must(now.next == before->next && now.previous == before->previous);
-	must(now.rx_bytes == before->rx_bytes && now.tx_bytes == before->tx_bytes);
-	must(now.last_initiation == before->last_initiation);
-	must(!memcmp(&now.timers, &before->timers, sizeof(now.timers)));
-	must(cv_endpoint_equal(&now.remote, &before->remote));
-	must(cv_source_equal(&now.local, &before->local));
-	must(!memcmp(&now.extension, &before->extension, sizeof(now.extension)));
-	must(!memcmp(&now.probing, &before->probing, sizeof(now.probing)));
-	must(now.last_request == before->last_request);
-	must(now.suite == before->suite && now.sealing == before->sealing);
-}
-
 /* Frames ---------------------------------------------------------------------------------- */
 
 /* What a datagram meets. */
@@ -102,6 +44,7 @@ struct before {
 	const struct cv_keypair *under;   /* of data: the session that it names */
 	bool has_suite;                   /* it */
 	uint64_t invalid, unwanted, rate; /* frames */
+	bool asks;                        /* for a grant */
 };
 
 static struct before look(const uint8_t *bytes, size_t len)
@@ -109,7 +52,9 @@ static struct before look(const uint8_t *bytes, size_t len)
 	const uint64_t *count = world.device.path.drops.count;
 	struct before before = { .invalid = count[CV_DROP_FRAME_INVALID],
 				 .unwanted = count[CV_DROP_FRAME_UNWANTED],
-				 .rate = count[CV_DROP_FRAME_RATE] };
+				 .rate = count[CV_DROP_FRAME_RATE],
+				 .asks = world.device.asking.when.on &&
+					 world.device.asking.when.unanswered > 0 };
 	const struct cv_index_entry *entry = NULL;
 	struct cv_message_data header;
 
@@ -137,6 +82,19 @@ static void check_goodbye(const struct before *met)
 		must(!now.current && !now.next && !now.previous);
 	else
 		must(now.current == (under == before->next ? under : before->current));
+}
+
+/* A grant was heeded: one answer to one question. */
+static void check_grant(const struct cv_grant *said_grant)
+{
+	struct cv_grant grant;
+	struct cv_addr at;
+
+	must(cv_device_take_grant(&world.device, &grant, &at));
+	must(grant.mtu == said_grant->mtu && !world.device.asking.when.unanswered);
+	must(!cv_device_take_grant(&world.device, &grant, &at));
+	if (grant.mtu & 1)
+		cv_device_granted(&world.device);
 }
 
 /* The session of the peer's that this was said in; NULL: it is kept no more. */
@@ -213,7 +171,7 @@ static void check_frame(const struct said *word, const struct before *before)
 		must(world.peer->extension.state == CV_EXTENSION_CONVOY);
 	if (r == 0 && !off && frame.kind == CV_FRAME_PROBE && !check_probe(word, &frame, before))
 		r = -ENOTSUP;
-	if (r == 0 && frame.kind == CV_FRAME_GRANT)
+	if (r == 0 && frame.kind == CV_FRAME_GRANT && !before->asks)
 		r = -ENOTSUP;
 	if (r == 0 && !off && frame.kind == CV_FRAME_REQUEST && is_too_soon(&before->known))
 		r = -EBUSY;
@@ -229,6 +187,8 @@ static void check_frame(const struct said *word, const struct before *before)
 	peer.requests += frame.kind == CV_FRAME_REQUEST;
 	if (frame.kind == CV_FRAME_ECHO)
 		hear_echo(&frame, before);
+	if (frame.kind == CV_FRAME_GRANT)
+		check_grant(&frame.grant);
 }
 
 /* What is data, keepalives and frames too, was taken. */

@@ -505,6 +505,10 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 	case CV_FRAME_GOODBYE:
 		must(world.stops);
 		return;
+	case CV_FRAME_REQUEST:
+		must(world.device.asking.when.on);
+		must(!memcmp(far->self.public_key, world.device.asking.whom.b, CV_KEY_SIZE));
+		return;
 	case CV_FRAME_PROBE:
 		must(world.peer->timers.probes && len >= CV_PROBE_SIZE_MIN && len <= TUN_MTU);
 		far_hear_received(&far->sessions[slot], &frame.received);
@@ -519,8 +523,6 @@ static inline void far_hear_frame(struct far *far, size_t slot, const uint8_t *t
 		must(frame.mark.number == far->echo.mark.number && len <= frame.probed);
 		far->echo.kind = 0;
 		return;
-	case CV_FRAME_REQUEST:
-		must(!"said");
 	}
 }
 
