@@ -639,6 +639,78 @@ static void hooks_that_come_by_a_change_are_judged_too(void **state)
 	assert_string_equal(read_file(ORDER), "");
 }
 
+/* Handed over ------------------------------------------------------------------------------ */
+
+#define ASKED "Endpoint = 192.0.2.1:1\n"
+
+static int change_asked_to(const char *interface)
+{
+	cv_config_free(&config);
+	config_of(&config, interface, ASKED);
+	return cv_host_change(host, &config);
+}
+
+/* A good name server and a bad one. */
+static struct cv_grant grant_of(const char *server)
+{
+	struct cv_grant grant = { .dns_n = 2 };
+
+	assert_int_equal(cv_addr_parse(server, &grant.dns[0]), 0);
+	assert_int_equal(cv_addr_parse("127.0.0.1", &grant.dns[1]), 0);
+	return grant;
+}
+
+static void what_is_handed_over_is_judged_by_the_keepers_own_file(void **state)
+{
+	struct cv_grant grant = grant_of("10.77.0.1");
+
+	assert_int_equal(start("Address = auto\nDNS = auto\n", ASKED), 0);
+	assert_int_equal(cv_host_before_up(host), 0);
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), 0);
+	assert_string_equal(read_file(RESOLV), BEFORE);
+	assert_int_equal(cv_host_after_up(host, 0), 0);
+	assert_shows(read_file(RESOLV), "nameserver 10.77.0.1\n");
+	assert_null(strstr(read_file(RESOLV), "127.0.0.1"));
+	grant = grant_of("10.77.0.2");
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), 0);
+	assert_shows(read_file(RESOLV), "nameserver 10.77.0.2\n");
+	assert_int_equal(change_asked_to("Address = auto\n"), 0);
+	grant = grant_of("10.77.0.3");
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), 0);
+	assert_string_equal(read_file(RESOLV), BEFORE);
+	assert_int_equal(change_asked_to("Address = 10.77.0.9\n"), 0);
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), -EINVAL);
+}
+
+static void what_was_handed_over_stays_while_the_same_peer_is_asked(void **state)
+{
+	const struct cv_grant grant = grant_of("10.77.0.1");
+
+	assert_int_equal(start("Address = auto\nDNS = auto\n", ASKED), 0);
+	assert_int_equal(cv_host_before_up(host), 0);
+	assert_int_equal(cv_host_after_up(host, 0), 0);
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), 0);
+	assert_int_equal(change_asked_to("Address = auto\nDNS = auto, office.example\n"), 0);
+	assert_shows(read_file(RESOLV), "nameserver 10.77.0.1\nsearch office.example\n");
+	assert_int_equal(change_asked_to("Address = 10.77.0.9\n"), 0);
+	assert_int_equal(change_asked_to("Address = auto\nDNS = auto\n"), 0);
+	assert_string_equal(read_file(RESOLV), BEFORE);
+}
+
+static void the_kill_switch_knows_what_was_handed_over(void **state)
+{
+	struct cv_grant grant = { 0 };
+
+	assert_int_equal(cv_prefix_parse("10.77.0.9/24", &grant.address4), 0);
+	assert_int_equal(start("Address = auto\nKillSwitch = yes\nKillSwitchAllowLan = yes\n",
+			       ASKED "AllowedIPs = 0.0.0.0/0\n"),
+			 0);
+	assert_int_equal(cv_host_before_up(host), 0);
+	assert_int_equal(cv_host_after_up(host, 0), 0);
+	assert_int_equal(cv_host_hand_over(host, &config, &grant), 0);
+	assert_shows(output("nft list ruleset"), "ip daddr 10.77.0.0/24 drop");
+}
+
 #define KEEPER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -672,6 +744,9 @@ int main(void)
 		KEEPER(hooks_of_the_new_file_run_at_the_end),
 		KEEPER(file_with_an_error_changes_nothing),
 		KEEPER(hooks_that_come_by_a_change_are_judged_too),
+		KEEPER(what_is_handed_over_is_judged_by_the_keepers_own_file),
+		KEEPER(what_was_handed_over_stays_while_the_same_peer_is_asked),
+		KEEPER(the_kill_switch_knows_what_was_handed_over),
 	};
 
 	RUN(tests);
