@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <convoy/device/asking.h>
 #include <convoy/device/show.h>
 #include <convoy/log/log.h>
 
@@ -287,7 +288,7 @@ static int turn_until_over(struct cv_control *control)
 	while (r == 0 && !is_over(control)) {
 		if (cv_control_take_grant(control))
 			cv_notify_ready(control->notify, cv_control_status(control));
-		r = cv_control_turn(control, CV_TIME_NEVER);
+		r = cv_control_turn(control, cv_device_grant_deadline(control->device));
 	}
 	return r;
 }

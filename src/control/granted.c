@@ -112,7 +112,7 @@ bool cv_control_take_grant(struct cv_control *control)
 	struct cv_grant grant, admitted;
 	bool news;
 
-	if (!cv_device_take_grant(control->device, &grant, &handed->endpoint))
+	if (!cv_device_take_grant(control->device, cv_clock_now(), &grant, &handed->endpoint))
 		return false;
 	news = !are_equal(&grant, &handed->came);
 	cv_config_admit(&control->config, &grant, &handed->endpoint, news ? tell_refused : NULL,

@@ -7,8 +7,8 @@
  * address has nothing else to say. It is no data, so that a peer which does not understand it drops
  * it, and no timer waits.
  *
- * A grant is heeded when there was a request since the last one. So a peer cannot make us change
- * the host more often than we ask.
+ * Only the last grant is kept, and one a second taken: a peer cannot make us change the host
+ * without end.
  *
  * Source: conf/convoy-wire.md, "Handed-over configuration".
  */
@@ -94,18 +94,23 @@ int cv_device_heed_grant(struct cv_device *device, const struct cv_peer *peer,
 	return 0;
 }
 
-bool cv_device_take_grant(struct cv_device *device, struct cv_grant *ret_grant,
+cv_time cv_device_grant_deadline(const struct cv_device *device)
+{
+	return device->asking.has_grant ? device->asking.when.take_from : CV_TIME_NEVER;
+}
+
+bool cv_device_take_grant(struct cv_device *device, cv_time now, struct cv_grant *ret_grant,
 			  struct cv_addr *ret_endpoint)
 {
 	struct cv_device_asking *asking = &device->asking;
 	struct cv_peer *peer = cv_peers_find(device->peers, asking->whom.b);
 	struct cv_endpoint remote = { 0 };
 	struct cv_source local;
-	bool had = asking->has_grant, plain;
+	bool plain;
 
-	asking->has_grant = false;
-	if (!had)
+	if (!asking->has_grant || !cv_asking_takes(&asking->when, now))
 		return false;
+	asking->has_grant = false;
 	if (peer)
 		cv_peer_endpoint(peer, 0, &remote, &local, &plain);
 	*ret_grant = asking->grant;

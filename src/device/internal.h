@@ -206,7 +206,7 @@ cv_time cv_device_asking_deadline(const struct cv_device *device);
 void cv_device_go_on_asking(struct cv_device *device, cv_time now);
 /* A session with the peer is there. */
 void cv_device_ask_anew(struct cv_device *device, const struct cv_peer *peer);
-/* A grant came. Return: 0, or -ENOTSUP when nobody asked that peer. */
+/* A grant came. Return: 0, or -ENOTSUP when that peer is not asked. */
 int cv_device_heed_grant(struct cv_device *device, const struct cv_peer *peer,
 			 const struct cv_grant *grant, cv_time now);
 

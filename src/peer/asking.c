@@ -37,10 +37,18 @@ void cv_asking_asked(struct cv_asking *asking, bool sent, cv_time now)
 
 bool cv_asking_answered(struct cv_asking *asking, cv_time now)
 {
-	if (!asking->on || !asking->unanswered)
+	if (!asking->on)
 		return false;
 	asking->unanswered = 0;
 	asking->next = asking->granted ? CV_TIME_NEVER : now + CV_ASKING_LAST_S * CV_NS_PER_S;
+	return true;
+}
+
+bool cv_asking_takes(struct cv_asking *asking, cv_time now)
+{
+	if (now < asking->take_from)
+		return false;
+	asking->take_from = now + CV_ASKING_TAKE_S * CV_NS_PER_S;
 	return true;
 }
 

@@ -44,7 +44,6 @@ struct before {
 	const struct cv_keypair *under;   /* of data: the session that it names */
 	bool has_suite;                   /* it */
 	uint64_t invalid, unwanted, rate; /* frames */
-	bool asks;                        /* for a grant */
 };
 
 static struct before look(const uint8_t *bytes, size_t len)
@@ -52,9 +51,7 @@ static struct before look(const uint8_t *bytes, size_t len)
 	const uint64_t *count = world.device.path.drops.count;
 	struct before before = { .invalid = count[CV_DROP_FRAME_INVALID],
 				 .unwanted = count[CV_DROP_FRAME_UNWANTED],
-				 .rate = count[CV_DROP_FRAME_RATE],
-				 .asks = world.device.asking.when.on &&
-					 world.device.asking.when.unanswered > 0 };
+				 .rate = count[CV_DROP_FRAME_RATE] };
 	const struct cv_index_entry *entry = NULL;
 	struct cv_message_data header;
 
@@ -84,15 +81,19 @@ static void check_goodbye(const struct before *met)
 		must(now.current == (under == before->next ? under : before->current));
 }
 
-/* A grant was heeded: one answer to one question. */
+/* A grant was heeded. */
 static void check_grant(const struct cv_grant *said_grant)
 {
 	struct cv_grant grant;
 	struct cv_addr at;
+	bool now = world.now >= world.device.asking.when.take_from;
 
-	must(cv_device_take_grant(&world.device, &grant, &at));
-	must(grant.mtu == said_grant->mtu && !world.device.asking.when.unanswered);
-	must(!cv_device_take_grant(&world.device, &grant, &at));
+	must(!world.device.asking.when.unanswered);
+	must(cv_device_take_grant(&world.device, world.now, &grant, &at) == now);
+	must(!cv_device_take_grant(&world.device, world.now, &grant, &at));
+	if (!now)
+		return;
+	must(grant.mtu == said_grant->mtu);
 	if (grant.mtu & 1)
 		cv_device_granted(&world.device);
 }
@@ -171,7 +172,7 @@ static void check_frame(const struct said *word, const struct before *before)
 		must(world.peer->extension.state == CV_EXTENSION_CONVOY);
 	if (r == 0 && !off && frame.kind == CV_FRAME_PROBE && !check_probe(word, &frame, before))
 		r = -ENOTSUP;
-	if (r == 0 && frame.kind == CV_FRAME_GRANT && !before->asks)
+	if (r == 0 && frame.kind == CV_FRAME_GRANT && !world.device.asking.when.on)
 		r = -ENOTSUP;
 	if (r == 0 && !off && frame.kind == CV_FRAME_REQUEST && is_too_soon(&before->known))
 		r = -EBUSY;

@@ -17,10 +17,12 @@
  * handshake is begun at once. Whoever is asked already is asked no more than before. */
 void cv_device_ask(struct cv_device *device, const struct cv_key *whom, cv_time now);
 
-/* What was granted since the last call, and where the peer is (family 0: not known). Return:
- * whether something was. */
-bool cv_device_take_grant(struct cv_device *device, struct cv_grant *ret_grant,
+/* What was granted last, and where the peer is (family 0: not known); one a second. Return: whether
+ * something was since it was taken. */
+bool cv_device_take_grant(struct cv_device *device, cv_time now, struct cv_grant *ret_grant,
 			  struct cv_addr *ret_endpoint);
+/* From when on there is something to take; CV_TIME_NEVER: there is nothing. */
+cv_time cv_device_grant_deadline(const struct cv_device *device);
 /* There was an address in it: only a new session is a reason to ask again. */
 void cv_device_granted(struct cv_device *device);
 /* Whether several requests in a row went unanswered, which was logged. */

@@ -59,16 +59,19 @@ static void four_in_vain_are_told_of_once(void **state)
 	}
 }
 
-static void a_grant_is_heeded_once_for_a_request(void **state)
+static void a_grant_is_taken_once_a_second(void **state)
 {
 	struct cv_asking asking;
+	cv_time now = 100 * S;
 
 	(void)state;
-	cv_asking_begin(&asking, 0);
-	assert_false(cv_asking_answered(&asking, 0));
-	cv_asking_asked(&asking, true, 0);
-	assert_true(cv_asking_answered(&asking, 0));
-	assert_false(cv_asking_answered(&asking, 0));
+	cv_asking_begin(&asking, now);
+	assert_true(cv_asking_answered(&asking, now));
+	assert_true(cv_asking_takes(&asking, now));
+	assert_false(cv_asking_takes(&asking, now));
+	assert_false(cv_asking_takes(&asking, now + S - 1));
+	assert_true(cv_asking_takes(&asking, now + S));
+	assert_false(cv_asking_takes(&asking, now + S));
 }
 
 static void what_is_no_use_is_asked_for_again(void **state)
@@ -121,7 +124,7 @@ int main(void)
 		cmocka_unit_test(asks_at_once_and_then_ever_more_seldom),
 		cmocka_unit_test(without_a_session_it_waits_for_one),
 		cmocka_unit_test(four_in_vain_are_told_of_once),
-		cmocka_unit_test(a_grant_is_heeded_once_for_a_request),
+		cmocka_unit_test(a_grant_is_taken_once_a_second),
 		cmocka_unit_test(what_is_no_use_is_asked_for_again),
 		cmocka_unit_test(a_granted_one_is_asked_in_each_new_session_only),
 		cmocka_unit_test(nobody_is_asked_when_it_is_off),
