@@ -4,11 +4,9 @@ import re
 import socket
 
 import pytest
-
 from ends import Peer, Tunnel, new_key, poll
 from granter import Granter
 from wgmodel import GRANT, granted
-
 
 BEFORE = "# of the host\nnameserver 192.0.2.53\n"
 INSIDE = ["10.8.0.0/16", "fd08::/32"]
@@ -22,6 +20,11 @@ FAST = {"CONVOY_TEST_CLOCK": "40"}
 def client_of(net, server, allowed=None, **extra):
     return Tunnel(new_key()[0], ["auto"], [Peer(server.public, allowed or INSIDE, server.endpoint)],
                   name=net.label + "a", extra=extra)
+
+
+def handed_over(end):
+    done = end.namespace.run(end.binary, "show", end.name, "--json")
+    return json.loads(done.stdout)[end.name]["handedOver"]
 
 
 class Client:
@@ -57,9 +60,8 @@ class Client:
     def servers(self):
         return re.findall(r"^nameserver (\S+)", self.path.read_text(), re.M)
 
-    def show(self, *words):
-        done = self.net.a.run(self.end.binary, "show", self.end.name, *words)
-        return json.loads(done.stdout)[self.end.name] if words else done.stdout
+    def show(self):
+        return self.net.a.run(self.end.binary, "show", self.end.name).stdout
 
     def said(self):
         return self.end.lines.text()
@@ -92,7 +94,7 @@ def test_what_is_handed_over_is_there_when_the_tunnel_is_and_goes_with_it(client
     assert "10.8.0.7/24" in re.search(r"PostUp.*", on.said())[0], "hooks find the addresses"
     on.until_packet(b"I am 10.8.0.7", "10.8.3.1", bytes([10, 8, 0, 7]))
     assert "address: 10.8.0.7/24, fd08::7/64 (handed over)" in on.show()
-    assert on.show("--json")["handedOver"] == GOOD | {"by": on.server.public}
+    assert handed_over(on.end) == GOOD | {"by": on.server.public}
     on.server.say(GRANT, granted(addresses=["10.8.0.8/24"]))  # its file was changed
     on.until_addresses("10.8.0.8/24")
     on.end.until(lambda: on.servers() == ["192.0.2.53"], "there is no name server any more")
