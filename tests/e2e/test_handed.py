@@ -1,11 +1,14 @@
 """Address = auto: what a server hands over is taken as far as the client's own file allows."""
 import json
+import pathlib
 import re
 import socket
 
 import pytest
+import traffic
 from ends import Peer, Tunnel, new_key, poll
 from granter import Granter
+from lab import PORT, endpoint
 from wgmodel import GRANT, granted
 
 BEFORE = "# of the host\nnameserver 192.0.2.53\n"
@@ -180,3 +183,32 @@ def test_it_is_kept_over_a_reload_and_given_again_after_a_crash(client):
     on.tunnel.addresses = ["auto"]
     on.end.reload()
     on.until_addresses(*GOOD["addresses"])
+
+
+def served(lab, net, **extra):
+    """A server with a Pool, and a client of it that was told nothing but key and endpoint."""
+    keys, theirs = new_key(), new_key()
+    server = Tunnel(theirs[0], ["10.8.0.1/24", "fd08::1/64"], [Peer(keys[1], [])], port=PORT,
+                    name=net.label + "b", extra={"Pool": "10.8.0.0/24, fd08::/64", **extra})
+    client = Tunnel(keys[0], ["auto"], [Peer(theirs[1], INSIDE, endpoint(net.outer("b", 4)))],
+                    name=net.label + "a", extra={"Routes": "auto"})
+    leases = pathlib.Path(f"/var/lib/convoy/{server.name}.leases")
+    leases.unlink(missing_ok=True)
+    lab.own(lambda: leases.unlink(missing_ok=True))
+    return lab.convoy(net.b, server).start(), lab.convoy(net.a, client).start()
+
+
+def test_a_server_tells_a_client_all_that_it_needs(lab):
+    net = lab.net()
+    server, client = served(lab, net, PoolMTU=1300, PoolRoutes="10.8.7.0/24")
+    handed = handed_over(client)
+    assert (handed["mtu"], handed["routes"]) == (1300, ["10.8.7.0/24"])
+    assert handed["addresses"][0].startswith("10.8.0.") and handed["addresses"][1].endswith("/64")
+    for there in ("10.8.0.1", "fd08::1"):
+        assert traffic.reaches(net.a, there)
+    server.tunnel.extra["PoolRoutes"] = "10.8.8.0/24"
+    server.reload()
+    client.until(lambda: handed_over(client)["routes"] == ["10.8.8.0/24"],
+                 "it is told of the change")
+    assert handed_over(client)["addresses"] == handed["addresses"]
+    assert "10.8.8.0/24 dev" in net.a.ip("route") and "10.8.7.0/24" not in net.a.ip("route")
