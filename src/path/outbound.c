@@ -299,7 +299,9 @@ static bool seal_own(struct cv_path *path, struct cv_peer *peer, struct cv_keypa
 	}
 	seal_one(path, &to, keypair, counter, (uint32_t)len, 0, mtu);
 	cv_seal_burst(path);
-	cv_timers_any_sent(&peer->timers, now);
+	/* A frame is no keepalive: behind a NAT that forgot us the next one tells where we are. */
+	if (!frame)
+		cv_timers_any_sent(&peer->timers, now);
 	keep_fresh(path, peer, keypair, counter, now);
 	return true;
 }
