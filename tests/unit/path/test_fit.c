@@ -294,11 +294,13 @@ static void a_syn_that_comes_says_what_the_way_back_carries(void **state)
 {
 	struct cv_inbound_step step;
 	struct cv_train *trains;
+	size_t n;
 
 	a.plane.mtu = 0; /* it says nothing */
 	cv_peer_set_mtu(b.peer, 1200);
 	send_syn();
-	cv_path_receive(&b.path, trains, cv_path_trains(&a.path, &trains));
+	n = cv_path_trains(&a.path, &trains);
+	cv_path_receive(&b.path, trains, n);
 	/* Merge sees the packet as it is then: with a right checksum. */
 	assert_true(cv_path_inbound(&b.path, (struct cv_merge_offloads){ 0 }, NOW, &step));
 	assert_int_equal(step.gathers[0].vnet.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
