@@ -33,10 +33,13 @@ static void tell(struct cv_device *device, struct cv_peer *peer)
 	probing->told_mtu = size;
 }
 
-/* What UDP_SEGMENT was refused for may have been the size. */
+/* What UDP_SEGMENT was refused for may have been the size. A path that carries all that the TUN
+ * does has no MTU of its own: if the TUN's becomes larger, data need not wait for the next probe.
+ */
 static void publish(struct cv_device *device, struct cv_peer *peer)
 {
-	uint32_t size = peer->probing->pmtu.size;
+	const struct cv_pmtu *pmtu = &peer->probing->pmtu;
+	uint32_t size = pmtu->size < pmtu->most ? pmtu->size : 0;
 
 	if (size != cv_peer_mtu(peer, 0)) {
 		cv_peer_set_mtu(peer, size);

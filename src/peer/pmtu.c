@@ -112,9 +112,15 @@ bool cv_pmtu_is_found(const struct cv_pmtu *pmtu)
 			      (pmtu->failed && pmtu->failed <= pmtu->size + CV_PMTU_STEP));
 }
 
-/* The TUN took another MTU. */
+/* The TUN took another MTU. A path that carried all that there was is hoped to carry more as well,
+ * as at first. */
 static void bound(struct cv_pmtu *pmtu, uint32_t most)
 {
+	if (pmtu->size && pmtu->size == pmtu->most && most > pmtu->size) {
+		end_round(pmtu, true);
+		pmtu->size = 0;
+		pmtu->is_sure = false;
+	}
 	pmtu->most = most;
 	if (pmtu->size > most)
 		pmtu->size = most;

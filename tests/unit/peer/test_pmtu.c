@@ -193,9 +193,33 @@ static void a_narrow_tun_needs_no_search(void **state)
 	assert_int_equal(cv_pmtu_next(&pmtu, 0, now, 0), 0);
 }
 
+/* Data need not wait for a probe that says so. */
+static void a_wider_tun_is_hoped_to_be_filled(void **state)
+{
+	(void)state;
+	assert_confirms(MOST);
+	cv_pmtu_echoed(&pmtu, MOST);
+	assert_int_equal(cv_pmtu_next(&pmtu, MOST + 1000, now, 0), MOST + 1000);
+	assert_int_equal(pmtu.size, 0);
+	cv_pmtu_echoed(&pmtu, MOST + 1000);
+	assert_int_equal(pmtu.size, MOST + 1000);
+	assert_int_equal(cv_pmtu_next(&pmtu, MOST + 2000, now, 0), MOST + 2000);
+	assert_int_equal(pmtu.size, 0);
+}
+
+static void a_wider_tun_is_no_reason_to_hope_where_less_failed(void **state)
+{
+	(void)state;
+	fall();
+	assert_int_equal(cv_pmtu_next(&pmtu, MOST + 1000, now, 0), 0);
+	assert_int_equal(pmtu.size, CV_PMTU_BASE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_wider_tun_is_hoped_to_be_filled, begin),
+		cmocka_unit_test_setup(a_wider_tun_is_no_reason_to_hope_where_less_failed, begin),
 		cmocka_unit_test_setup(all_is_hoped_for_and_confirmed_while_data_flows, begin),
 		cmocka_unit_test_setup(what_fails_leaves_the_base_and_a_search, begin),
 		cmocka_unit_test_setup(what_this_host_refuses_fails_at_once, begin),
