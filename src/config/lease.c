@@ -40,7 +40,7 @@ static struct cv_lease *find(const struct cv_leases *leases, const struct cv_key
 {
 	size_t at = rank(leases, public_key);
 
-	if (at == leases->n || memcmp(leases->by_key[at].public_key.b, public_key->b, CV_KEY_SIZE))
+	if (at == leases->n || !cv_key_equal(&leases->by_key[at].public_key, public_key))
 		return NULL;
 	return &leases->list[leases->by_key[at].at];
 }

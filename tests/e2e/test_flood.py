@@ -82,7 +82,7 @@ def tries(newcomer):
 def test_amid_a_flood_from_everywhere_a_new_client_is_in_within_two_tries(plain, family):
     with Lab(plain) as lab:
         scene = Scene(lab, plain, family)
-        flood = scene.flooder.start(PORT, rate=RATE, count=3 * RATE, sources=20_000,
+        flood = scene.flooder.start(PORT, rate=RATE, count=5 * RATE, sources=20_000,
                                     family=family)
         scene.convoy.wait_stat("handshake.cookies_sent", 1)
         took = [tries(newcomer) for newcomer in scene.newcomers]

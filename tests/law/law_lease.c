@@ -134,10 +134,10 @@ static bool is_claimed(int family, const struct cv_addr *addr, uint32_t but)
 	return false;
 }
 
-/* Whether a peer has AllowedIPs in the pool beside this lease. */
+/* Whether a peer has AllowedIPs in the pool beside this lease; KEYS is nobody. */
 static bool has_own(int family, uint32_t n, const struct cv_addr *addr)
 {
-	for (int i = 0; is_peer[n] && i < PREFIXES; i++)
+	for (int i = 0; n < KEYS && is_peer[n] && i < PREFIXES; i++)
 		if (is_in_pool(family, &allowed[n][i]) &&
 		    !(addr && cv_addr_equal(&allowed[n][i].addr, addr) &&
 		      allowed[n][i].bits == cv_addr_bits(addr->family)))
