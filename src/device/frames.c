@@ -53,7 +53,7 @@ void cv_device_say_goodbye(struct cv_device *device, cv_time now)
 	struct cv_peer *peer = NULL;
 
 	while ((peer = cv_peers_next(device->peers, peer)))
-		if (peer->extension.state == CV_EXTENSION_CONVOY)
+		if (peer->extension.state == CV_EXTENSION_CONVOY && !peer->extension.off)
 			cv_device_say(device, peer, cv_rcu_read(&peer->current), &goodbye, 0, now);
 }
 

@@ -167,6 +167,18 @@ def test_an_end_that_stops_says_goodbye_to_convoys_only(lab):
     assert stranger.is_quiet()
 
 
+def test_an_end_that_says_no_more_says_no_goodbye(lab):
+    stranger, convoy = meet(lab, lab.net())
+    session = stranger.connect()
+    stranger.send(session.seal(frame(HELLO)))
+    assert stranger.receive_frame(session) == (ANSWER, choice(CHACHA20_POLY1305))
+    stranger.receive_probe(session)
+    convoy.tunnel.extra |= OFF
+    convoy.reload()
+    convoy.stop()
+    assert stranger.is_quiet()
+
+
 GCM = {"Ciphers": "AES-256-GCM"}
 CHEAP, DEAR = 1, 1 << 20
 
