@@ -128,11 +128,12 @@ static uint32_t find_tcp(const uint8_t *packet, uint32_t len, const struct cv_ip
 	return protocol == IPPROTO_TCP && !ip->fragment ? at : 0;
 }
 
-/* What a packet of the TUN that is not cut says at the other end; its sum stays right or wrong. */
-static void expect_mss(uint8_t *packet, uint32_t len, const struct cv_ip *ip)
+/* What a SYN says at the other end; its sum stays right or wrong. Of a super, where none belongs,
+ * only that end looks for it. */
+static void expect_mss(uint8_t *packet, uint32_t len, const struct cv_ip *ip, bool single)
 {
-	uint32_t mss = (all.mtu && all.mtu < END_MTU ? all.mtu : END_MTU) -
-		       (ip->family == AF_INET ? 40 : 60);
+	uint32_t mtu = single && all.mtu && all.mtu < END_MTU ? all.mtu : END_MTU;
+	uint32_t mss = mtu - (ip->family == AF_INET ? 40 : 60);
 	uint32_t l4 = find_tcp(packet, len, ip), at = l4 ? find_mss(packet, len, l4) : 0;
 	uint8_t *sum = packet + l4 + 16;
 	uint8_t inverse[60];
@@ -186,8 +187,7 @@ static bool expect_super(const struct cv_super *super)
 	}
 	while ((len = cv_split_next(&split, segment))) {
 		must(all.n < PACKETS_MAX);
-		if (single)
-			expect_mss(segment, len, &split.ip);
+		expect_mss(segment, len, &split.ip, single);
 		all.list[all.n] = describe(segment, len);
 		all.list[all.n].number = (uint32_t)all.n + 1;
 		all.n++;
