@@ -10,7 +10,7 @@
  *	CONVOY_HOOK	PreUp, PostUp, PreDown or PostDown
  *	CONVOY_CONFIG	the config file
  *	PEER_PUBLIC_KEY, PEER_NAME, PEER_ENDPOINT	of a file with one peer, as far as they are
- *given
+ * given
  */
 #include <errno.h>
 #include <stdlib.h>

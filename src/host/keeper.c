@@ -5,8 +5,8 @@
  * thing after the other: a request comes, is done, and is answered. A request is a number from a
  * list; all else it knows from the config as it was read, its own copy without keys. A change of
  * config is no exception: it reads the file itself, so that a tunnel which somebody took over
- *cannot make it run anything. What a peer granted comes as addresses, and is judged here once more
- *by what the file allows.
+ * cannot make it run anything. What a peer granted comes as addresses, and is judged here once more
+ * by what the file allows.
  *
  *	BEFORE_UP	kill switch, PreUp
  *	AFTER_UP	guard, DNS, PostUp; the kill switch now without its door for DNS
@@ -16,8 +16,8 @@
  *	the socket ends	the tunnel was killed: as the two before, but the kill switch stays
  *
  * Signals that end a tunnel come to the whole process group or unit, so the keeper ignores them:
- *the tunnel knows what to do, and the socket tells when it is done. While a hook runs, CANCEL or
- *the end of the socket ends the hook.
+ * the tunnel knows what to do, and the socket tells when it is done. While a hook runs, CANCEL or
+ * the end of the socket ends the hook.
  *
  * What is changed is first noted in the state file, so that whoever comes after a keeper that was
  * killed as well can undo it.

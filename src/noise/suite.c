@@ -1,6 +1,6 @@
 /*
  * Suites: beside the transport keys a session has an exporter, from which keys of other suites
- *come.
+ * come.
  *
  *	exporter = Kdf1(chaining key of the finished handshake, "Convoy v1 exporter")
  *	initiator's, responder's key of suite s = Kdf2(exporter, "Convoy v1 suite" ‖ s)

@@ -81,8 +81,8 @@ int cv_udp_set_mark(struct cv_udp *udp, uint32_t fwmark);
  * @slots:	CV_UDP_RECEIVE_MAX slots of CV_UDP_SLOT_SIZE bytes
  * @trains:	trains[CV_UDP_RECEIVE_MAX]; data points into slots, len is at least 1
  * @drops:	truncated datagrams (RECV_TRUNCATED) and empty ones (MALFORMED) are counted here,
- *and what the kernel dropped before we came (RECV_OVERFLOW, by SO_RXQ_OVFL), which is in no other
- *count
+ * and what the kernel dropped before we came (RECV_OVERFLOW, by SO_RXQ_OVFL), which is in no other
+ * count
  * @ret_empty:	true when the queue was seen empty: wait for readiness. False: more may be waiting,
  *		even if 0 is returned (all that came was dropped).
  *

@@ -132,7 +132,7 @@ bool cv_path_keepalive(struct cv_path *path, struct cv_peer *peer, cv_time now);
 /**
  * cv_path_frame() - seal a frame under this keypair of the peer
  * @size:	bytes that its plaintext has, zeros behind the frame, up to CV_IP_MAX; 0: no more
- *than every message is padded to
+ * than every message is padded to
  *
  * Return: false when it cannot send.
  */
