@@ -16,7 +16,6 @@
 enum {
 	NETWORK4_MIN = 8,  /* bits: that of 10.0.0.0 (RFC 1918) is the largest private one */
 	NETWORK6_MIN = 48, /* that of a site: RFC 6177, RFC 4193 */
-	MTU4_MIN = 576,    /* what every host takes: RFC 1122, section 3.3.2 */
 	MTU6_MIN = 1280,   /* RFC 8200, section 5 */
 };
 
@@ -191,7 +190,7 @@ static void admit_mtu(const struct judge *judge, uint16_t mtu, struct cv_grant *
 	bool v6 = grant->address6.addr.family != 0;
 	char what[16];
 
-	if (mtu >= (v6 ? MTU6_MIN : MTU4_MIN)) {
+	if (mtu >= (v6 ? MTU6_MIN : CV_CONFIG_POOL_MTU_MIN)) {
 		grant->mtu = mtu;
 		return;
 	}

@@ -9,7 +9,6 @@
  * chooses his address by it, and gains nothing.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,7 +158,7 @@ void cv_leases_tell_peer(struct cv_leases *leases, const struct cv_key *public_k
 void cv_leases_tell_prefix(struct cv_leases *leases, const struct cv_key *public_key,
 			   const struct cv_prefix *prefix)
 {
-	int family = prefix->addr.family == AF_INET ? CV_IPV4 : CV_IPV6;
+	int family = cv_family_of(&prefix->addr);
 	struct cv_lease *lease;
 
 	if (!cv_prefix_covers(&leases->pools[family], prefix))

@@ -4,7 +4,6 @@
  * The pool is a part of one of the tunnel's networks, or all of it: with the length of that network
  * an address is given, so that the client knows its neighbours.
  */
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include <convoy/base/remainder.h>
@@ -15,15 +14,10 @@ enum {
 	HOST_BITS_MIN = 2, /* with less there is nothing left to give */
 };
 
-static enum cv_family family_of(const struct cv_addr *addr)
-{
-	return addr->family == AF_INET ? CV_IPV4 : CV_IPV6;
-}
-
 static void add_pool(struct cv_config_parser *parser, const struct cv_prefix *prefix,
 		     struct cv_config_place at)
 {
-	enum cv_family family = family_of(&prefix->addr);
+	enum cv_family family = cv_family_of(&prefix->addr);
 	struct cv_prefix *pool = &parser->config.pool.prefixes[family];
 	char hint[CV_CONFIG_ERROR_HINT_MAX];
 	unsigned bits_max = cv_addr_bits(prefix->addr.family) - HOST_BITS_MIN;
@@ -76,7 +70,7 @@ CV_TAKE(pool_dns)
 	struct cv_span item;
 
 	while (cv_span_next(&value, ",", &item)) {
-		if (!has_room(parser, rule, item, pool->n_dns, CV_CONFIG_POOL_DNS_MAX))
+		if (!has_room(parser, rule, item, pool->n_dns, CV_GRANT_DNS_MAX))
 			return;
 		if (cv_span_copy(item, text, sizeof(text)) &&
 		    !cv_addr_parse(text, &pool->dns[pool->n_dns]))
@@ -94,7 +88,7 @@ CV_TAKE(pool_routes)
 	struct cv_span item;
 
 	while (cv_span_next(&value, ",", &item)) {
-		if (!has_room(parser, rule, item, pool->n_routes, CV_CONFIG_POOL_ROUTES_MAX))
+		if (!has_room(parser, rule, item, pool->n_routes, CV_GRANT_ROUTES_MAX))
 			return;
 		if (!cv_config_take_prefix(parser, item, &prefix))
 			continue;

@@ -13,11 +13,11 @@
  * Source: conf/convoy-wire.md, "Handed-over configuration".
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include <convoy/base/remainder.h>
 #include <convoy/config/lease.h>
 #include <convoy/control/lease_file.h>
 #include <convoy/device/change.h>
@@ -159,11 +159,11 @@ static int settle_by_device(struct cv_pool *pool)
 static void look_at(void *arg, const struct cv_prefix *prefix)
 {
 	struct share *share = arg;
-	int family = prefix->addr.family == AF_INET ? CV_IPV4 : CV_IPV6;
+	int family = cv_family_of(&prefix->addr);
 	const struct cv_prefix *pool = &share->config->pool.prefixes[family];
 	bool is_lease = share->lease && cv_addr_equal(&prefix->addr, &share->lease->addrs[family]);
 
-	if (prefix->bits < pool->bits || !cv_prefix_contains(pool, &prefix->addr))
+	if (!cv_prefix_covers(pool, prefix))
 		return;
 	share->has_prefix[family] = true;
 	if (prefix->bits == cv_addr_bits(prefix->addr.family) &&
@@ -221,11 +221,6 @@ static void grant(const struct cv_pool *pool, const struct cv_key *public_key, c
 	}
 	cv_device_grant(pool->control->device, public_key, &grant, now);
 }
-
-_Static_assert(sizeof(((struct cv_grant *)0)->dns) == sizeof(((struct cv_config_pool *)0)->dns) &&
-		       sizeof(((struct cv_grant *)0)->routes) ==
-			       sizeof(((struct cv_config_pool *)0)->routes),
-	       "a grant has room for what the config may say");
 
 /* The lease becomes part of the peer's AllowedIPs. */
 static int add_route(const struct cv_pool *pool, const struct cv_lease *lease, cv_time now)

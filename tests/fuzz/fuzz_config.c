@@ -128,7 +128,7 @@ static void check_pool(const struct cv_config *config)
 	const struct cv_config_pool *pool = &config->pool;
 	struct cv_prefix network;
 
-	must(pool->n_dns <= CV_CONFIG_POOL_DNS_MAX && pool->n_routes <= CV_CONFIG_POOL_ROUTES_MAX);
+	must(pool->n_dns <= CV_GRANT_DNS_MAX && pool->n_routes <= CV_GRANT_ROUTES_MAX);
 	must(!pool->mtu || (pool->mtu >= CV_CONFIG_POOL_MTU_MIN && pool->mtu <= CV_CONFIG_MTU_MAX));
 	for (int family = 0; family < CV_FAMILIES; family++) {
 		const struct cv_prefix *prefix = &pool->prefixes[family];

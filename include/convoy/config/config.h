@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <convoy/base/addr.h>
+#include <convoy/base/grant.h>
 #include <convoy/config/error.h>
 #include <convoy/crypto/aead.h>
 #include <convoy/crypto/key.h>
@@ -22,10 +24,8 @@ enum {
 	CV_CONFIG_AEAD_NAME_MAX = 32,
 	CV_CONFIG_HOST_MAX = 255 + IFNAMSIZ, /* a host name, or an address and "%interface" */
 	CV_CONFIG_PATH_MAX = 64,             /* a candidate of cv_config_path_candidates() */
-	/* Of what a pool hands out: CV_GRANT_DNS_MAX and CV_GRANT_ROUTES_MAX of a frame. */
-	CV_CONFIG_POOL_DNS_MAX = 3,
-	CV_CONFIG_POOL_ROUTES_MAX = 8,
-	CV_CONFIG_POOL_MTU_MIN = 576, /* RFC 1122, section 3.3.2: what every host takes */
+	/* Of what is handed over. RFC 1122, section 3.3.2: what every host takes. */
+	CV_CONFIG_POOL_MTU_MIN = 576,
 };
 
 /* Where the routes of AllowedIPs go. */
@@ -82,12 +82,17 @@ enum cv_family {
 	CV_FAMILIES,
 };
 
+static inline enum cv_family cv_family_of(const struct cv_addr *addr)
+{
+	return addr->family == AF_INET ? CV_IPV4 : CV_IPV6;
+}
+
 /* What a peer that asks is handed over: conf/convoy-wire.md, "Handed-over configuration". */
 struct cv_config_pool {
 	struct cv_prefix prefixes[CV_FAMILIES]; /* host bits zero; family 0: none */
-	struct cv_addr dns[CV_CONFIG_POOL_DNS_MAX];
+	struct cv_addr dns[CV_GRANT_DNS_MAX];
 	size_t n_dns;
-	struct cv_prefix routes[CV_CONFIG_POOL_ROUTES_MAX]; /* host bits zero */
+	struct cv_prefix routes[CV_GRANT_ROUTES_MAX]; /* host bits zero */
 	size_t n_routes;
 	uint32_t mtu; /* 0: the tunnel's own */
 };
