@@ -66,6 +66,11 @@ static uint8_t mask_byte(unsigned bits, unsigned i)
 	return bits > 8 * i ? (uint8_t)(0xff00 >> (bits - 8 * i)) : 0;
 }
 
+struct cv_prefix cv_prefix_of_host(const struct cv_addr *addr)
+{
+	return (struct cv_prefix){ *addr, (uint8_t)cv_addr_bits(addr->family) };
+}
+
 void cv_prefix_mask(struct cv_prefix *prefix)
 {
 	unsigned i;

@@ -23,7 +23,7 @@ static void take(struct cv_ranges *ranges, const struct cv_prefix *network,
 static void take_addr(struct cv_ranges *ranges, const struct cv_prefix *network,
 		      const struct cv_addr *addr)
 {
-	const struct cv_prefix host = { *addr, (uint8_t)cv_addr_bits(addr->family) };
+	const struct cv_prefix host = cv_prefix_of_host(addr);
 
 	take(ranges, network, &host);
 }

@@ -38,11 +38,6 @@ static void refuse(const struct judge *judge, const char *what, const struct cv_
 	judge->refused(judge->arg, all, why);
 }
 
-static struct cv_prefix host_prefix(const struct cv_addr *addr)
-{
-	return (struct cv_prefix){ *addr, (uint8_t)cv_addr_bits(addr->family) };
-}
-
 /* What lies inside of these is no host's on a network. NULL: it does not. */
 static const char *why_never(const struct cv_prefix *prefix)
 {
@@ -97,7 +92,7 @@ static bool is_host(const struct cv_prefix *prefix)
 
 static const char *why_not_address(const struct judge *judge, const struct cv_prefix *prefix)
 {
-	const struct cv_prefix alone = host_prefix(&prefix->addr);
+	const struct cv_prefix alone = cv_prefix_of_host(&prefix->addr);
 	bool v4 = prefix->addr.family == AF_INET;
 	const char *why = why_never(&alone);
 
@@ -151,7 +146,7 @@ static void admit_address(const struct judge *judge, const struct cv_prefix *pre
 static void admit_dns(const struct judge *judge, const struct cv_addr *server,
 		      struct cv_grant *grant)
 {
-	const struct cv_prefix alone = host_prefix(server);
+	const struct cv_prefix alone = cv_prefix_of_host(server);
 	const char *why = why_never(&alone);
 
 	if (why)

@@ -219,6 +219,9 @@ void cv_config_check(struct cv_config_parser *parser);
 /* list.c: an item as a prefix, host bits kept; reports why it is none. */
 bool cv_config_take_prefix(struct cv_config_parser *parser, struct cv_span item,
 			   struct cv_prefix *ret_prefix);
+/* The same, host bits zero. */
+bool cv_config_take_network(struct cv_config_parser *parser, struct cv_span item,
+			    struct cv_prefix *ret_network);
 
 /* pool.c */
 void cv_config_check_pool(struct cv_config_parser *parser);

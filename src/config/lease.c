@@ -99,7 +99,7 @@ void cv_leases_free(struct cv_leases *leases)
 
 static void take_addr(struct cv_leases *leases, int family, const struct cv_addr *addr)
 {
-	const struct cv_prefix host = { *addr, (uint8_t)cv_addr_bits(addr->family) };
+	const struct cv_prefix host = cv_prefix_of_host(addr);
 
 	if (cv_prefix_contains(&leases->pools[family], addr))
 		cv_ranges_add(&leases->taken[family], &host);

@@ -45,6 +45,15 @@ bool cv_config_take_prefix(struct cv_config_parser *parser, struct cv_span item,
 	return false;
 }
 
+bool cv_config_take_network(struct cv_config_parser *parser, struct cv_span item,
+			    struct cv_prefix *ret_network)
+{
+	if (!cv_config_take_prefix(parser, item, ret_network))
+		return false;
+	cv_prefix_mask(ret_network);
+	return true;
+}
+
 /* wg-quick lets the shell split these two, so that blanks separate as commas do. */
 static bool next_word(struct cv_span *rest, struct cv_span *ret_item)
 {
@@ -177,9 +186,8 @@ CV_TAKE(exclude_ips)
 	while (cv_span_next(&value, ",", &item)) {
 		void *list = config->exclude_ips;
 
-		if (!cv_config_take_prefix(parser, item, &prefix))
+		if (!cv_config_take_network(parser, item, &prefix))
 			continue;
-		cv_prefix_mask(&prefix);
 		if (!cv_config_grow(parser, &list, config->n_exclude_ips, sizeof(prefix)))
 			return;
 		config->exclude_ips = list;
@@ -214,10 +222,8 @@ CV_TAKE(allowed_ips)
 	struct cv_span item;
 
 	while (cv_span_next(&value, ",", &item)) {
-		if (!cv_config_take_prefix(parser, item, &prefix))
-			continue;
-		cv_prefix_mask(&prefix);
-		add_allowed(parser, &prefix, cv_config_at(parser, item.at));
+		if (cv_config_take_network(parser, item, &prefix))
+			add_allowed(parser, &prefix, cv_config_at(parser, item.at));
 	}
 }
 

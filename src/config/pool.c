@@ -42,10 +42,8 @@ CV_TAKE(pool)
 	struct cv_span item;
 
 	while (cv_span_next(&value, ",", &item)) {
-		if (!cv_config_take_prefix(parser, item, &prefix))
-			continue;
-		cv_prefix_mask(&prefix);
-		add_pool(parser, &prefix, cv_config_at(parser, item.at));
+		if (cv_config_take_network(parser, item, &prefix))
+			add_pool(parser, &prefix, cv_config_at(parser, item.at));
 	}
 }
 
@@ -90,10 +88,8 @@ CV_TAKE(pool_routes)
 	while (cv_span_next(&value, ",", &item)) {
 		if (!has_room(parser, rule, item, pool->n_routes, CV_GRANT_ROUTES_MAX))
 			return;
-		if (!cv_config_take_prefix(parser, item, &prefix))
-			continue;
-		cv_prefix_mask(&prefix);
-		pool->routes[pool->n_routes++] = prefix;
+		if (cv_config_take_network(parser, item, &prefix))
+			pool->routes[pool->n_routes++] = prefix;
 	}
 }
 

@@ -91,7 +91,7 @@ bool cv_ranges_contain(const struct cv_ranges *ranges, const struct cv_addr *add
 
 int cv_ranges_insert(struct cv_ranges *ranges, const struct cv_addr *addr)
 {
-	const struct cv_prefix host = { *addr, (uint8_t)cv_addr_bits(addr->family) };
+	const struct cv_prefix host = cv_prefix_of_host(addr);
 	size_t at = count_before(ranges, addr);
 
 	cv_ranges_add(ranges, &host);

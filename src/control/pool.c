@@ -236,8 +236,7 @@ static int add_route(const struct cv_pool *pool, const struct cv_lease *lease, c
 		const struct cv_addr *addr = &lease->addrs[family];
 
 		if (lease->holds[family])
-			routes[change.n_allowed_ips++].prefix =
-				(struct cv_prefix){ *addr, (uint8_t)cv_addr_bits(addr->family) };
+			routes[change.n_allowed_ips++].prefix = cv_prefix_of_host(addr);
 	}
 	return cv_device_change_peer(pool->control->device, &change, now);
 }
@@ -387,9 +386,8 @@ void cv_pool_each(const struct cv_pool *pool, const struct cv_key *public_key,
 	const struct cv_lease *lease = pool ? cv_leases_find(&pool->leases, public_key) : NULL;
 
 	for (int family = 0; lease && family < CV_FAMILIES; family++) {
-		struct cv_prefix host = { lease->addrs[family], 0 };
+		const struct cv_prefix host = cv_prefix_of_host(&lease->addrs[family]);
 
-		host.bits = (uint8_t)cv_addr_bits(host.addr.family);
 		if (lease->holds[family] && !lease->is_new)
 			visit(arg, &host);
 	}

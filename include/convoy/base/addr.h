@@ -49,6 +49,8 @@ bool cv_endpoint_equal(const struct cv_endpoint *a, const struct cv_endpoint *b)
 bool cv_source_equal(const struct cv_source *a, const struct cv_source *b);
 bool cv_prefix_equal(const struct cv_prefix *a, const struct cv_prefix *b);
 
+/* Of this address alone. */
+struct cv_prefix cv_prefix_of_host(const struct cv_addr *addr);
 /* Zero the bits of the address that lie behind prefix->bits. */
 void cv_prefix_mask(struct cv_prefix *prefix);
 /* Whether addr lies inside prefix (same family, first bits equal). */
